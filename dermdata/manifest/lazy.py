@@ -230,6 +230,12 @@ class LazyTable:
         table = pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
         return table if is_ascending(order) else table.take(pa.array(np.argsort(order)))
 
+    def _choose_fields(self, names: Collection[str] | None) -> pa.Schema:
+        """The schema with what is held and these of the other columns; None: all."""
+        schema, mine = self.schema, set(self.table.column_names)
+        wanted = [field for field in schema if names is None or field.name in mine or field.name in names]
+        return pa.schema(wanted, schema.metadata)
+
     def read_columns(self, names: Collection[str]) -> pa.Table:
         """What is held, with these columns of the rest beside it."""
         table = self.to_table(names)
@@ -252,14 +258,9 @@ class LazyTable:
 
     def join_blocks(self, rest: DiskColumns, names: Collection[str] | None = None) -> Iterator[pa.Table]:
         """What is held and the rest (or these columns of it) side by side, in blocks; the numbers must ascend."""
-        schema, start = self.schema, 0
+        schema, start = self._choose_fields(names), 0
         mine = set(self.table.column_names)
-        if names is not None:
-            wanted = [field for field in schema if field.name in mine or field.name in names]
-            schema = pa.schema(wanted, schema.metadata)
-        away = pa.schema(
-            [field for field in rest.schema if field.name not in mine and field.name in schema.names]
-        )
+        away = pa.schema([field for field in schema if field.name not in mine])
         if not away.names:
             yield self.table.select(schema.names)
             return
