@@ -2,8 +2,11 @@
 
 import html
 import json
+import logging
+import sys
 import threading
 import webbrowser
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +38,7 @@ EXCLUSIONS = Path("exclusions.tsv")
 SHOWN_LETTERS = 4000  # of a cell
 NO_ROWS = "no row is left to look at"
 STOP_SECONDS = 5
+GRACE_SECONDS = 2  # for what is being answered at the end
 REPEATED_WORDS = ("diagnosis_name", "label_raw")  # a few words, which many rows have
 DIGEST_LETTERS = 16  # of a SHA-256: enough to tell 400,000 files apart
 
@@ -112,7 +116,9 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     del loaded
     pa.default_memory_pool().release_unused()  # what reading took beside the rows
     store = PictureStore(table, finder)
-    return Browsing(index, store, ExclusionFile(request.exclusions), partial(read_fields, every), facts)
+    return Browsing(
+        index, store, ExclusionFile(request.exclusions), partial(read_fields, every), facts, interrupt
+    )
 
 
 def fill_columns(table: pa.Table) -> pa.Table:
@@ -179,6 +185,14 @@ def find_rows(
 
     loaded = manifest._read_columns(lambda names: list_needed(resources, names, where, ()))
     return find_true_rows(loaded.table, where, resources.library.vocabulary)
+
+
+def interrupt() -> None:
+    """End the conditions that are judged; where none was ever, their engine is not imported for it."""
+    if "dermdata.cohort.where" in sys.modules:
+        from dermdata.cohort.where import interrupt_conditions
+
+        interrupt_conditions()
 
 
 def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest) -> dict[str, Any]:
@@ -314,7 +328,7 @@ class PageServer:
         self.remote_address = f"{place.remote}/?token={token}" if place.remote else None
         config = uvicorn.Config(
             guard, lifespan="off", log_level="warning", access_log=False, server_header=False, ws="none",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )  # fmt: skip
         self._server: uvicorn.Server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
@@ -336,10 +350,12 @@ class PageServer:
         self.stop()
 
     def run(self) -> None:
-        """Serve until the process is interrupted."""
+        """Serve until the process is interrupted; what is being asked then is not waited for."""
+        logging.getLogger("uvicorn.error").addFilter(is_no_end)
         try:
             self._server.run(sockets=[self._socket])
         finally:
+            self.browsing.interrupt()
             self._socket.close()
 
     def start(self) -> None:
@@ -355,6 +371,12 @@ class PageServer:
         if self._thread:
             self._thread.join(STOP_SECONDS)
         self._socket.close()
+
+
+def is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is of anything but a request that was given up at the end."""
+    given_up = bool(record.exc_info and record.exc_info[0] and issubclass(record.exc_info[0], CancelledError))
+    return not given_up and "graceful shutdown" not in record.getMessage()
 
 
 def open_page(address: str) -> bool:

@@ -1,6 +1,7 @@
 """The addresses of `browse`: the page, and JSON answers about rows; a row is named by its number, never by a path."""
 
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dermdata.browse.guard import say
-from dermdata.browse.index import GROUP_TITLES, GROUPS, PictureIndex, PictureQuery
+from dermdata.browse.index import GROUP_TITLES, GROUPS, PREDICTIONS_HINT, PictureIndex, PictureQuery
 from dermdata.browse.pictures import NoPicture, PictureStore
 from dermdata.browse.similar import compare_pictures, find_near
 from dermdata.errors import BadTable, DermdataError, StorageError, UsageError
@@ -29,6 +30,7 @@ MOST_GROUPS = 40  # of a facet that have a matrix of their own
 MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
 MOST_LETTERS = 500  # of a reason
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # no text file can hold them
 NO_NAME = "a list names images by dataset/image_id on one line, and these rows have no such name"
 ASSETS = {
     "browse.css": "text/css",
@@ -56,6 +58,7 @@ class Browsing:
     exclusions: ExclusionFile
     read_fields: Callable[[int], list[dict[str, Any]]]  # a row's columns with their meaning
     facts: Mapping[str, Any]  # title, version, datasets, history, labels
+    interrupt: Callable[[], None] = lambda: None  # ends what is being judged
     session: str = field(default_factory=lambda: secrets.token_hex(4))  # so that no old picture is shown
 
     def __post_init__(self) -> None:
@@ -200,7 +203,7 @@ class Browsing:
         """
         one = self.index.predictions
         if one is None:
-            raise UsageError("there are no predictions", hint="start with --predictions FILE")
+            raise UsageError("there are no predictions", hint=PREDICTIONS_HINT)
         rows = self.index.find_rows(query)
         answer = {"classes": list(one.classes), **one.judge_rows(rows), "by": None, "groups": [], "more": 0}
         if by is None:
@@ -293,7 +296,7 @@ def is_row_list(rows: Any) -> bool:
 
 def is_short_text(issue: Any) -> bool:
     """Whether this may stand in a list as a reason."""
-    return isinstance(issue, str) and len(issue) <= MOST_LETTERS
+    return isinstance(issue, str) and len(issue) <= MOST_LETTERS and not HALF_CHARACTERS.search(issue)
 
 
 def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:
