@@ -116,26 +116,39 @@ class Browsing:
         return {"total": len(found), "start": start, "items": items}
 
     def picture(self, row: int) -> dict[str, Any]:
-        """One picture with all that is known of it."""
+        """One picture with all that is known of it.
+
+        Parameters
+        ----------
+        row : int
+            The picture.
+
+        Returns
+        -------
+        dict
+            What the grid has of it; `fields`; `lesion`, `patient` and `near`: other pictures of any dataset that is looked
+            at, at most MOST_RELATED of each, and `totals`: how many there are; those of `near` have besides `distance`
+            (bits), `how` and `leaks` (whether they are in another part of the split); `near_state`; `masks`;
+            `probabilities`; `issue`: why it is marked.
+
+        """
         index = self.index
         [shown] = index.describe_rows([row])
         near = find_near(index.table, row)
         alike = index.describe_rows([other for other, _, _ in near[:MOST_RELATED]])
         related = {
-            group: index.describe_rows(index.find_group(row, group)[:MOST_RELATED])
-            if group in index.groups
-            else []
+            group: index.find_group(row, group) if group in index.groups else np.empty(0, int)
             for group in GROUPS
         }
         return {
             **shown,
             "fields": self.read_fields(row),
-            **related,
+            **{group: index.describe_rows(rows[:MOST_RELATED]) for group, rows in related.items()},
+            "totals": {**{group: len(rows) for group, rows in related.items()}, "near": len(near)},
             "near": [
                 {**tile, "distance": distance, "how": how, "leaks": leaks(shown, tile)}
                 for tile, (_, distance, how) in zip(alike, near, strict=False)
             ],
-            "near_total": len(near),
             "near_state": "done" if index.table["phash"][row].is_valid else "no hash",
             "masks": [
                 {"number": number, "title": title}
