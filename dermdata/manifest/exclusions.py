@@ -98,10 +98,7 @@ def read_lines(path: Path, *, links: bool) -> list[str]:
 
 def parse_lines(lines: Sequence[str], path: Path) -> Iterator[ListedImage]:
     """The images of a table; columns that are no list's are left alone."""
-    try:
-        rows = list(csv.reader(lines, csv.excel_tab))
-    except csv.Error as error:
-        raise BadTable(f"{path}: {error}", hint=LIST_HINT) from error
+    rows = read_cells(lines, path)
     header = rows[0]
     faults = [(number, line_fault(header, row)) for number, row in enumerate(rows[1:], 2) if row]
     if wrong := [f"line {number}: {why}" for number, why in faults if why]:
@@ -110,6 +107,14 @@ def parse_lines(lines: Sequence[str], path: Path) -> Iterator[ListedImage]:
     for row in filter(None, rows[1:]):
         line = dict(zip(header, row, strict=True))
         yield ListedImage(**{name: line[name] for name in COLUMNS if name in line})
+
+
+def read_cells(lines: Sequence[str], path: Path) -> list[list[str]]:
+    """The cells of each line."""
+    try:
+        return list(csv.reader(lines, csv.excel_tab))
+    except csv.Error as error:  # a cell of more letters than the reader takes
+        raise BadTable(f"{path}: {error}", hint=LIST_HINT) from error
 
 
 def name_key(key: str) -> ListedImage:
