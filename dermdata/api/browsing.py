@@ -2,8 +2,11 @@
 
 import html
 import json
+import logging
+import sys
 import threading
 import webbrowser
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +22,7 @@ import pyarrow.compute as pc
 from dermdata.api.reports import site_labels
 from dermdata.api.resources import Resources
 from dermdata.errors import UsageError
-from dermdata.manifest.lazy import ROW_COLUMN
+from dermdata.manifest.lazy import ROW_COLUMN, LazyTable
 from dermdata.manifest.schema import SCHEMA
 from dermdata.markup import count_nouns
 from dermdata.unused_imports import show_unused
@@ -35,6 +38,7 @@ EXCLUSIONS = Path("exclusions.tsv")
 SHOWN_LETTERS = 4000  # of a cell
 NO_ROWS = "no row is left to look at"
 STOP_SECONDS = 5
+GRACE_SECONDS = 2  # for what is being answered at the end
 REPEATED_WORDS = ("diagnosis_name", "label_raw")  # a few words, which many rows have
 DIGEST_LETTERS = 16  # of a SHA-256: enough to tell 400,000 files apart
 
@@ -107,10 +111,14 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
     facts = describe_view(resources, loaded, request)
     finder = ImageFinder(loaded.roots)
+    numbers = loaded.table.select([ROW_COLUMN]) if loaded.rest else loaded.table
+    every = LazyTable(numbers, loaded.rest)
     del loaded
     pa.default_memory_pool().release_unused()  # what reading took beside the rows
     store = PictureStore(table, finder)
-    return Browsing(index, store, ExclusionFile(request.exclusions), partial(read_fields, rows), facts)
+    return Browsing(
+        index, store, ExclusionFile(request.exclusions), partial(read_fields, every), facts, interrupt
+    )
 
 
 def fill_columns(table: pa.Table) -> pa.Table:
@@ -179,6 +187,14 @@ def find_rows(
     return find_true_rows(loaded.table, where, resources.library.vocabulary)
 
 
+def interrupt() -> None:
+    """End the conditions that are judged; where none was ever, their engine is not imported for it."""
+    if "dermdata.cohort.where" in sys.modules:
+        from dermdata.cohort.where import interrupt_conditions
+
+        interrupt_conditions()
+
+
 def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest) -> dict[str, Any]:
     """What the page says of the whole."""
     from dermdata import __version__
@@ -200,9 +216,9 @@ def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest
 # ------------------------------------------------------------------ one picture's fields
 
 
-def read_fields(manifest: "Manifest", row: int) -> list[dict[str, Any]]:
+def read_fields(rows: LazyTable, row: int) -> list[dict[str, Any]]:
     """All that a row says, in the manifest's order; what it does not say is left out."""
-    block = manifest.loaded.rows().slice_rows(row, 1).to_table()
+    block = rows.slice_rows(row, 1).to_table()
     found = []
     for name in block.column_names:
         value = block[name][0].as_py()
@@ -246,10 +262,11 @@ def read_row_predictions(
     from dermdata.browse.index import RowPredictions
 
     table, name = read_table(resources, request.predictions)
-    rows = manifest.table
+    rows = read_judged(manifest)
     place = "dermdata.place"
     numbered = rows.append_column(place, pa.array(np.arange(rows.num_rows)))
     prepared = prepare_table(resources, table, name, numbered, EvaluationRequest(labels=request.labels))
+    del table, numbered
     sample = prepared.sample
     judged = prepared.table[place].to_numpy()
     codes = np.full((2, rows.num_rows), -1, np.int32)
@@ -264,6 +281,16 @@ def read_row_predictions(
         else scores[np.arange(len(judged)), sample.truth]
     )
     return RowPredictions(tuple(sample.classes), codes[0], codes[1], score, places, scores)
+
+
+def read_judged(manifest: "Manifest") -> pa.Table:
+    """The rows with what tells their class and which prediction is theirs: few columns of many."""
+    from dermdata.evaluation.prepare import KEY_COLUMNS
+    from dermdata.projection import LABEL, STATEMENT_COLUMNS
+
+    wanted = [*KEY_COLUMNS, LABEL, "differential", *STATEMENT_COLUMNS]
+    loaded = manifest._read_columns(lambda there: [name for name in wanted if name in there])
+    return loaded.table.select([name for name in loaded.table.column_names if name in wanted])
 
 
 # ------------------------------------------------------------------ the server
@@ -301,7 +328,7 @@ class PageServer:
         self.remote_address = f"{place.remote}/?token={token}" if place.remote else None
         config = uvicorn.Config(
             guard, lifespan="off", log_level="warning", access_log=False, server_header=False, ws="none",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )  # fmt: skip
         self._server: uvicorn.Server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
@@ -323,10 +350,12 @@ class PageServer:
         self.stop()
 
     def run(self) -> None:
-        """Serve until the process is interrupted."""
+        """Serve until the process is interrupted; what is being asked then is not waited for."""
+        logging.getLogger("uvicorn.error").addFilter(is_no_end)
         try:
             self._server.run(sockets=[self._socket])
         finally:
+            self.browsing.interrupt()
             self._socket.close()
 
     def start(self) -> None:
@@ -342,6 +371,12 @@ class PageServer:
         if self._thread:
             self._thread.join(STOP_SECONDS)
         self._socket.close()
+
+
+def is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is of anything but a request that was given up at the end."""
+    given_up = bool(record.exc_info and record.exc_info[0] and issubclass(record.exc_info[0], CancelledError))
+    return not given_up and "graceful shutdown" not in record.getMessage()
 
 
 def open_page(address: str) -> bool:

@@ -78,7 +78,7 @@ class ManifestRows:
         if missing and self._whole:
             return load_lean(self._resources, self._source, lambda _: (*USED, *wanted))
         if len(missing) > FEW:
-            return replace(self._loaded, table=rows.to_table(), rest=None)  # nothing is left on disk
+            return replace(self._loaded, table=rows.read_columns(missing))
         for name in missing:
             table = table.append_column(rows.schema.field(name), rows.column(name))
         return replace(self._loaded, table=table)

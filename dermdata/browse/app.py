@@ -1,6 +1,7 @@
 """The addresses of `browse`: the page, and JSON answers about rows; a row is named by its number, never by a path."""
 
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dermdata.browse.guard import say
-from dermdata.browse.index import GROUP_TITLES, GROUPS, PictureIndex, PictureQuery
+from dermdata.browse.index import GROUP_TITLES, GROUPS, PREDICTIONS_HINT, PictureIndex, PictureQuery
 from dermdata.browse.pictures import NoPicture, PictureStore
 from dermdata.browse.similar import compare_pictures, find_near
 from dermdata.errors import BadTable, DermdataError, StorageError, UsageError
@@ -29,6 +30,7 @@ MOST_GROUPS = 40  # of a facet that have a matrix of their own
 MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
 MOST_LETTERS = 500  # of a reason
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # no text file can hold them
 NO_NAME = "a list names images by dataset/image_id on one line, and these rows have no such name"
 ASSETS = {
     "browse.css": "text/css",
@@ -56,6 +58,7 @@ class Browsing:
     exclusions: ExclusionFile
     read_fields: Callable[[int], list[dict[str, Any]]]  # a row's columns with their meaning
     facts: Mapping[str, Any]  # title, version, datasets, history, labels
+    interrupt: Callable[[], None] = lambda: None  # ends what is being judged
     session: str = field(default_factory=lambda: secrets.token_hex(4))  # so that no old picture is shown
 
     def __post_init__(self) -> None:
@@ -113,26 +116,39 @@ class Browsing:
         return {"total": len(found), "start": start, "items": items}
 
     def picture(self, row: int) -> dict[str, Any]:
-        """One picture with all that is known of it."""
+        """One picture with all that is known of it.
+
+        Parameters
+        ----------
+        row : int
+            The picture.
+
+        Returns
+        -------
+        dict
+            What the grid has of it; `fields`; `lesion`, `patient` and `near`: other pictures of any dataset that is looked
+            at, at most MOST_RELATED of each, and `totals`: how many there are; those of `near` have besides `distance`
+            (bits), `how` and `leaks` (whether they are in another part of the split); `near_state`; `masks`;
+            `probabilities`; `issue`: why it is marked.
+
+        """
         index = self.index
         [shown] = index.describe_rows([row])
         near = find_near(index.table, row)
         alike = index.describe_rows([other for other, _, _ in near[:MOST_RELATED]])
         related = {
-            group: index.describe_rows(index.find_group(row, group)[:MOST_RELATED])
-            if group in index.groups
-            else []
+            group: index.find_group(row, group) if group in index.groups else np.empty(0, int)
             for group in GROUPS
         }
         return {
             **shown,
             "fields": self.read_fields(row),
-            **related,
+            **{group: index.describe_rows(rows[:MOST_RELATED]) for group, rows in related.items()},
+            "totals": {**{group: len(rows) for group, rows in related.items()}, "near": len(near)},
             "near": [
                 {**tile, "distance": distance, "how": how, "leaks": leaks(shown, tile)}
                 for tile, (_, distance, how) in zip(alike, near, strict=False)
             ],
-            "near_total": len(near),
             "near_state": "done" if index.table["phash"][row].is_valid else "no hash",
             "masks": [
                 {"number": number, "title": title}
@@ -200,7 +216,7 @@ class Browsing:
         """
         one = self.index.predictions
         if one is None:
-            raise UsageError("there are no predictions", hint="start with --predictions FILE")
+            raise UsageError("there are no predictions", hint=PREDICTIONS_HINT)
         rows = self.index.find_rows(query)
         answer = {"classes": list(one.classes), **one.judge_rows(rows), "by": None, "groups": [], "more": 0}
         if by is None:
@@ -293,7 +309,7 @@ def is_row_list(rows: Any) -> bool:
 
 def is_short_text(issue: Any) -> bool:
     """Whether this may stand in a list as a reason."""
-    return isinstance(issue, str) and len(issue) <= MOST_LETTERS
+    return isinstance(issue, str) and len(issue) <= MOST_LETTERS and not HALF_CHARACTERS.search(issue)
 
 
 def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:

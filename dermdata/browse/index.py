@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from dermdata.browse.facets import Codes, Facet, Mask, Names, column_is_stated, make_facets
 from dermdata.browse.similar import group_alike
+from dermdata.errors import UsageError
 from dermdata.images.thumbnails import is_sensitive
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.exclusions import is_listable, row_keys
 
-Rows = NDArray[np.int64]
+Rows = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 SEARCHED = ("key", "isic_id", "lesion_id", "patient_id")
 GROUPS = {"lesion": "lesion_id", "patient": "patient_id"}
@@ -34,7 +35,9 @@ TILE_COLUMNS = (
 NEEDED_COLUMNS = (
     *TILE_COLUMNS, "isic_id", "diagnosis", "malignancy", "age", "sex", "fitzpatrick", "license", "sha256", "phash",
 )  # fmt: skip
-KEPT_ORDERS = 6  # results of queries that are kept
+MOST_SECONDS = 20  # that a condition waits for another one
+KEPT_ANSWERS = 24  # to parts of queries
+PREDICTIONS_HINT = "start with --predictions FILE"
 SORTS = {
     "manifest": "as in the manifest",
     "key": "name",
@@ -101,6 +104,21 @@ class RowPredictions:
         return groups, len(values) + more - len(groups)
 
 
+class KeptAnswer:
+    """An answer that is found once, by whoever asks first; an error is no answer."""
+
+    def __init__(self) -> None:
+        self._finding = threading.Lock()
+        self._found: list[Any] = []
+
+    def get(self, make: Callable[[], Any]) -> Any:
+        """The answer."""
+        with self._finding:
+            if not self._found:
+                self._found.append(make())
+            return self._found[0]
+
+
 @dataclass
 class Marks:
     """The rows that are marked; a number that grows with each change."""
@@ -129,11 +147,11 @@ class PictureIndex:
             found.append(make_predicted(self.predictions))
         self.facets = {one.name: one for one in found}
         self.marks = Marks(np.zeros(self.table.num_rows, bool))
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = threading.RLock()
+        self._kept: OrderedDict[Any, KeptAnswer] = OrderedDict()
+        self._lock = threading.Lock()
         self._codes: dict[str, Rows] = {}
         self._other_names = find_other_names(self.table)
-        self._grouping = threading.Lock()
+        self._grouping, self._judging = threading.Lock(), threading.Lock()
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -171,13 +189,21 @@ class PictureIndex:
             found &= self._remember(("search", query.search), lambda: self._search(query.search))
         if query.marked is not None:
             found &= self.marks.rows == query.marked
-        if query.cell and self.predictions:
+        if query.cell:
+            if self.predictions is None:
+                raise UsageError("there are no predictions", hint=PREDICTIONS_HINT)
             found &= self.predictions.find_cell(*query.cell)
         return found
 
     def _judge(self, where: str) -> Mask:
         found = np.zeros(len(self), bool)
-        found[self.judge(where)] = True
+        if not self._judging.acquire(timeout=MOST_SECONDS):
+            raise UsageError("another condition is still being judged", hint="wait, or make it simpler")
+        try:  # one at a time: its limit on memory is the whole process's
+            found[self.judge(where)] = True
+        finally:
+            self._judging.release()
+        pa.default_memory_pool().release_unused()  # what the columns of a condition took
         return found
 
     def _search(self, text: str) -> Mask:
@@ -190,14 +216,13 @@ class PictureIndex:
         return found
 
     def _remember(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The answer to a question that was asked before, or the new one."""
+        """The answer to a question that was asked before, or the new one; other questions do not wait for it."""
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = make()
-                if len(self._kept) > KEPT_ORDERS * 4:
-                    self._kept.popitem(last=False)
+            answer = self._kept.setdefault(key, KeptAnswer())
             self._kept.move_to_end(key)
-            return self._kept[key]
+            if len(self._kept) > KEPT_ANSWERS:
+                self._kept.popitem(last=False)
+        return answer.get(make)
 
     def count_facets(self, query: PictureQuery) -> list[dict[str, Any]]:
         """Each facet with its values' counts: of the rows that all other filters leave."""
@@ -223,7 +248,8 @@ class PictureIndex:
         """The rows that a query leaves, sorted (`-` before the name: from the other end), those of a group together."""
         key = ("order", query, sort, group, self.marks.version if query.marked is not None else 0)
         mask = self.find_rows(query)
-        return np.asarray(self._remember(key, lambda: self._order(mask, sort, group)))
+        order: Rows = self._remember(key, lambda: self._order(mask, sort, group).astype(np.int32))
+        return order
 
     def _order(self, mask: Mask, sort: str, group: str | None) -> Rows:
         name, back = sort.removeprefix("-"), sort.startswith("-")
@@ -265,7 +291,9 @@ class PictureIndex:
         """A number for each row's group; found once."""
         with self._grouping:
             if group not in self._codes:
-                self._codes[group] = group_alike(self.table) if group == ALIKE else self.group_codes(group)
+                codes = group_alike(self.table) if group == ALIKE else self.group_codes(group)
+                self._codes[group] = codes.astype(np.int32)
+                pa.default_memory_pool().release_unused()
             return self._codes[group]
 
     def group_codes(self, group: str) -> Rows:

@@ -109,6 +109,7 @@ NODE_NAMES = {
     "LAMBDA": "a lambda",
     "PARAMETER": "a parameter",
 }
+RUNNING: set[duckdb.DuckDBPyConnection] = set()  # connections that judge now
 MEMORY_BYTES = 1 << 30  # DuckDB's own limit does not hold for constants
 SECONDS = 60
 SELECT_START, SELECT_END = "SELECT (", "\n) FROM images"
@@ -225,6 +226,7 @@ def watch_limits(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     alarm = threading.Timer(SECONDS, connection.interrupt)
     alarm.daemon = True
     alarm.start()
+    RUNNING.add(connection)
     try:
         with limits.limit_memory(MEMORY_BYTES, MEMORY_ERROR):
             yield
@@ -235,7 +237,14 @@ def watch_limits(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     except duckdb.Error as error:
         raise condition_error(error) from error
     finally:
+        RUNNING.discard(connection)
         alarm.cancel()
+
+
+def interrupt_conditions() -> None:
+    """End what other threads judge, as after SECONDS: a process that ends does not wait for it."""
+    for connection in tuple(RUNNING):
+        connection.interrupt()
 
 
 # ------------------------------------------------------------------ looking at what was parsed

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT, decode_lock, open_image
@@ -53,12 +54,18 @@ def make_thumbnail(data: bytes, edge: int = MAX_EDGE, quality: int = JPEG_QUALIT
     return buffer.getvalue()
 
 
+def scale_levels(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Levels from the darkest to the lightest; NaN is dark, and what is infinite is the darkest or the lightest."""
+    finite = levels[np.isfinite(levels)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    scaled = (levels - low) * (255 / ((high - low) or 1.0))
+    return np.nan_to_num(scaled, nan=0, posinf=255, neginf=0).clip(0, 255).astype(np.uint8)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """RGB of any mode; levels of other depths from their darkest to their lightest."""
     if image.mode.startswith(("I", "F")):
-        levels = np.asarray(image, np.float32)
-        low, high = float(levels.min()), float(levels.max())
-        image = Image.fromarray(((levels - low) * (255 / ((high - low) or 1))).astype(np.uint8))
+        image = Image.fromarray(scale_levels(np.asarray(image, np.float64)))
     if "A" in image.mode or "transparency" in image.info:
         plain = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(plain, image.convert("RGBA")).convert("RGB")

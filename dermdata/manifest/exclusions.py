@@ -24,7 +24,7 @@ from dermdata.errors import BadTable, StorageError
 from dermdata.manifest.columns import text_column
 from dermdata.markup import count_nouns, count_share, show_controls
 from dermdata.process import lock_file
-from dermdata.text_files import decode_text
+from dermdata.text_files import TextRefused, decode_text
 
 COLUMNS = ("dataset", "image_id", "action", "issue", "source", "of")
 DROP, ACTIONS = "drop", ("drop", "note", "copy")
@@ -32,6 +32,7 @@ MOST_BYTES = 256 << 20  # of a list
 LIST_HINT = (
     "a list has the columns dataset, image_id, action, issue, source, of; or a key (dataset/image_id) a line"
 )
+MOST_LETTERS = 10_000  # of a key
 FAULT_HINT = "mend that and mark again, or start again with --exclusions FILE; the list is as it was"
 LOCK_SECONDS = 5
 MOST_TOLD = 5  # broken lines, and images that are not here
@@ -89,13 +90,15 @@ def read_lines(path: Path, *, links: bool) -> list[str]:
         return decode_text(disk.read_regular(path, most=MOST_BYTES, links=links)).splitlines()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadTable(f"no exclusion list at {path}", hint=LIST_HINT) from error
+    except TextRefused as error:
+        raise BadTable(f"{path}: {error}", hint=LIST_HINT) from error
     except OSError as error:
         raise disk.to_storage_error(error, path) from error
 
 
 def parse_lines(lines: Sequence[str], path: Path) -> Iterator[ListedImage]:
     """The images of a table; columns that are no list's are left alone."""
-    rows = list(csv.reader(lines, csv.excel_tab))
+    rows = read_cells(lines, path)
     header = rows[0]
     faults = [(number, line_fault(header, row)) for number, row in enumerate(rows[1:], 2) if row]
     if wrong := [f"line {number}: {why}" for number, why in faults if why]:
@@ -104,6 +107,14 @@ def parse_lines(lines: Sequence[str], path: Path) -> Iterator[ListedImage]:
     for row in filter(None, rows[1:]):
         line = dict(zip(header, row, strict=True))
         yield ListedImage(**{name: line[name] for name in COLUMNS if name in line})
+
+
+def read_cells(lines: Sequence[str], path: Path) -> list[list[str]]:
+    """The cells of each line."""
+    try:
+        return list(csv.reader(lines, csv.excel_tab))
+    except csv.Error as error:  # a cell of more letters than the reader takes
+        raise BadTable(f"{path}: {error}", hint=LIST_HINT) from error
 
 
 def name_key(key: str) -> ListedImage:
@@ -115,7 +126,8 @@ def name_key(key: str) -> ListedImage:
 def is_listable(key: str) -> bool:
     """Whether a list can name an image by this key, and is read again as it was written."""
     image = name_key(key)
-    return bool(image.image_id) and image.key == key and key.splitlines() == [key]
+    whole = bool(image.image_id) and image.key == key and key.splitlines() == [key]
+    return whole and "\0" not in key and len(key) <= MOST_LETTERS
 
 
 def line_fault(header: Sequence[str], row: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ A table held so has the column ROW_COLUMN, the number of each row among those of
 and sorts like any other; when the rows are written, the rest is read a block at a time and put beside them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,6 +120,8 @@ def pick_rows(
 ) -> Iterator[pa.Table]:
     """Of the batches, which begin with row `start`, the wanted rows."""
     for batch in batches:
+        if start > rows[-1]:  # the rest of a large group is not wanted
+            return
         wanted = rows_between(rows, start, start + batch.num_rows)
         if len(wanted):
             block = cast_views(pa.Table.from_batches([batch]))  # before any row is chosen
@@ -218,15 +220,26 @@ class LazyTable:
         """So many rows from one on."""
         return LazyTable(self.table.slice(start, count), self.rest)
 
-    def to_table(self) -> pa.Table:
-        """All rows and columns in memory."""
+    def to_table(self, names: Collection[str] | None = None) -> pa.Table:
+        """All rows in memory, with all columns; with `names` only those that are held and these of the rest."""
         if self.rest is None:
             return self.table
         order = np.argsort(self.row_numbers, kind="stable")
         in_order = LazyTable(self.table.take(pa.array(order)), self.rest)
-        blocks = list(in_order.join_blocks(self.rest)) or [self.schema.empty_table()]
+        blocks = list(in_order.join_blocks(self.rest, names)) or [self.schema.empty_table()]
         table = pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
         return table if is_ascending(order) else table.take(pa.array(np.argsort(order)))
+
+    def _choose_fields(self, names: Collection[str] | None) -> pa.Schema:
+        """The schema with what is held and these of the other columns; None: all."""
+        schema, mine = self.schema, set(self.table.column_names)
+        wanted = [field for field in schema if names is None or field.name in mine or field.name in names]
+        return pa.schema(wanted, schema.metadata)
+
+    def read_columns(self, names: Collection[str]) -> pa.Table:
+        """What is held, with these columns of the rest beside it."""
+        table = self.to_table(names)
+        return table if self.rest is None else table.append_column(ROW_COLUMN, self.table[ROW_COLUMN])
 
     @property
     def column_names(self) -> list[str]:
@@ -243,11 +256,11 @@ class LazyTable:
     def row_numbers(self) -> Ints:
         return self.table[ROW_COLUMN].to_numpy()  # type: ignore[no-any-return]  # pyarrow has no types
 
-    def join_blocks(self, rest: DiskColumns) -> Iterator[pa.Table]:
-        """What is held and the rest side by side, in blocks of any size; the numbers must ascend."""
-        schema, start = self.schema, 0
+    def join_blocks(self, rest: DiskColumns, names: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """What is held and the rest (or these columns of it) side by side, in blocks; the numbers must ascend."""
+        schema, start = self._choose_fields(names), 0
         mine = set(self.table.column_names)
-        away = pa.schema([field for field in rest.schema if field.name not in mine])
+        away = pa.schema([field for field in schema if field.name not in mine])
         if not away.names:
             yield self.table.select(schema.names)
             return

@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dermdata as dd
+from dermdata.api.browsing import PageServer
 
 OLD = "age >= 40 and diagnosis under 'neoplastic'"
 SELECTIONS = {
@@ -200,3 +203,70 @@ def test_the_page_of_an_evaluation(
     assert {path.name: path.read_bytes() for path in Path("api").iterdir()} == {
         path.name: path.read_bytes() for path in Path("cli").iterdir()
     }
+
+
+# ------------------------------------------------------------------ browse and exclude
+
+
+@pytest.fixture
+def unwanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A list of three images, one of which is not here, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("unwanted.txt").write_text("demo/DEMO_0001\ndemo/DEMO_0007\ndemo/NOBODY\n", encoding="utf-8")
+    return "unwanted.txt"
+
+
+def test_a_selection_without_what_a_list_names(demo: dd.Manifest, run: Callable, unwanted: str) -> None:
+    left = demo.exclude(unwanted)
+    assert len(left) == len(demo) - 2
+    left.save(Path("api.parquet"))
+    assert run("select", "demo", "--exclude", unwanted, "-o", "cli.parquet").code == 0
+    assert table_of("api.parquet").equals(table_of("cli.parquet"))
+
+
+def test_a_split_without_what_a_list_names(demo: dd.Manifest, run: Callable, unwanted: str) -> None:
+    demo.exclude(unwanted).split(by="patient", seed=7).manifest.save(Path("api.parquet"))
+    words = ["--exclude", unwanted, "--by", "patient", "--seed", "7", "-o", "cli.parquet"]
+    assert run("split", "demo", *words).code == 0
+    assert table_of("api.parquet").equals(table_of("cli.parquet"))
+
+
+def test_counts_without_what_a_list_names(demo: dd.Manifest, run: Callable, unwanted: str) -> None:
+    items = json.loads(run("stats", "demo", "--exclude", unwanted, "--by", "sex", "-f", "json").out)["items"]
+    assert items == json.loads(json.dumps(demo.exclude(unwanted).stats(("sex",)).items))
+
+
+def test_an_evaluation_without_what_a_list_names(
+    demo: dd.Manifest, session: dd.Session, run: Callable, unwanted: str
+) -> None:
+    named = demo.with_labels("malignancy")
+    frame = named.where("label is not null").to_pandas(["key", "label"])
+    frame.rename(columns={"label": "prediction"}).to_csv("p.csv", index=False)
+    named.save(Path("truth.parquet"))
+    words = ["--target", "truth.parquet", "--exclude", unwanted, "--bootstrap", "0", "-f", "json"]
+    document = json.loads(run("evaluate", "p.csv", *words).out)
+    found = session.evaluate("p.csv", named.exclude(unwanted), bootstrap=0)
+    assert document["items"] == json.loads(json.dumps(found.items))
+    assert document["n"] == found.facts["n"] == len(frame) - 2
+
+
+def test_a_page(demo: dd.Manifest, run: Callable, unwanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is about, but for the token and the port."""
+    seen = []
+
+    def keep(server: PageServer) -> None:
+        seen.append(server.browsing.view() | {"session": ""})
+        server._socket.close()
+
+    monkeypatch.setattr(PageServer, "run", keep)
+    words = ["--labels", "malignancy", "--exclusions", unwanted, "--no-open"]
+    assert run("browse", "demo", *words).code == 0
+    with demo.browse(labels="malignancy", exclusions=unwanted):
+        pass
+    assert seen[0] == seen[1]
+    assert seen[0]["exclusions"]["count"] == 2
+
+
+def table_of(path: str) -> pa.Table:
+    """The rows and columns of a manifest, without its history, which names the commands."""
+    return pq.read_table(path).replace_schema_metadata()

@@ -428,6 +428,7 @@ def spoil_with_a_link(path: Path) -> None:
         spoil_with_a_link,
         lambda path: path.write_text("dataset\timage_id\taction\na\tb\tburn\n", encoding="utf-8"),
         lambda path: os.mkfifo(path),
+        lambda path: path.write_bytes(b"\x89PNG\0\xff"),
     ],
 )
 def test_a_list_that_became_something_else_is_told_and_left_alone(

@@ -181,3 +181,60 @@ def test_a_row_has_its_key_and_its_dataset_and_id_as_names(show: Opener, tmp_pat
     client.post("/api/marks", json={"rows": [1], "marked": False}, headers=ORIGIN)
     client.post("/api/marks", json={"rows": [0], "marked": True}, headers=ORIGIN)
     assert [one.key for one in read_exclusions(tmp_path / "exclusions.tsv")] == ["k/1"]
+
+
+# ------------------------------------------------------------------ several datasets
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> TestClient:
+    """The page of two datasets with one picture in both, in other parts of their splits."""
+    session = dd.open_session(cache=tmp_path / "cache")
+    hashes = [one.to_bytes(8, "big") for one in (0x0F1E2D3C4B5A6978, 0x0F1E2D3C4B5A6979, 0xFFFF0000FFFF0000)]
+    rows = {
+        "one": {
+            "phash": hashes[:1],
+            "split": ["train"],
+            "patient_id": ["p"],
+            "sex": ["female"],
+            "age": [40.0],
+        },
+        "two": {
+            "phash": hashes[1:],
+            "split": ["test", "train"],
+            "patient_id": ["p", None],
+            "sex": ["female", "male"],
+        },
+    }
+    paths = []
+    for name, columns in rows.items():
+        count = len(columns["phash"])
+        ids = {"dataset": [name] * count, "image_id": [f"i{number}" for number in range(count)]}
+        table = pa.table(ids | columns | {"phash": pa.array(columns["phash"], pa.binary(8))})
+        paths.append(tmp_path / f"{name}.parquet")
+        pq.write_table(table, paths[-1])
+    return client_of(look_at(session.load(*paths), tmp_path))
+
+
+def test_near_duplicates_are_found_in_other_datasets_with_their_part(two: TestClient) -> None:
+    said = two.get("/api/picture/0").json()
+    [near] = said["near"]
+    assert (near["dataset"], near["split"], near["distance"], near["how"], near["leaks"]) == (
+        "two", "test", 1, "alike", True,
+    )  # fmt: skip
+    assert [one["dataset"] for one in said["patient"]] == ["two"]
+    assert said["totals"] == {"lesion": 0, "patient": 1, "near": 1}
+
+
+def test_any_two_pictures_stand_side_by_side(two: TestClient) -> None:
+    said = two.get("/api/pair/0/1").json()
+    assert [one["dataset"] for one in said["pictures"]] == ["one", "two"]
+    assert (said["distance"], said["how"]) == (1, "alike")
+    assert said["same"] == {"lesion": None, "patient": True, "dataset": False, "split": False, "label": None}
+    fields = {one["name"]: (one["values"], one["same"]) for one in said["fields"]}
+    assert fields["sex"] == (["female", "female"], True)
+    assert fields["age"] == (["40", None], False)
+    assert fields["split"] == (["train", "test"], False)
+    other = two.get("/api/pair/0/2").json()
+    assert (other["distance"] > 10, other["how"], other["same"]["patient"]) == (True, None, None)
+    assert two.get("/api/pair/0/3").status_code == two.get("/api/pair/0/x").status_code == 404

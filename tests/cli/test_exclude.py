@@ -9,7 +9,7 @@ import pytest
 
 import dermdata as dd
 from dermdata.errors import BadTable, StorageError
-from dermdata.manifest.exclusions import ExclusionFile, exclude_rows, read_exclusions
+from dermdata.manifest.exclusions import ExclusionFile, exclude_rows, is_listable, read_exclusions
 
 HEADER = "dataset\timage_id\taction\tissue\tsource\tof\n"
 
@@ -97,13 +97,17 @@ def test_in_python_keys_may_be_given(demo_cache: Path, ids: list[str], marked: P
         (HEADER + "demo\ta\n", "line 2: 2 fields, not 6"),
         (HEADER + "demo\t\tdrop\t\t\t\n", "line 2: no image_id"),
         (HEADER + "demo\ta\terase\x1b[2J\t\t\t\n", "action 'erase\\x1b[2J' is none of"),
+        (HEADER + "demo\t" + "a" * 200_000 + "\tdrop\t\t\t\n", "broken.tsv: field larger than"),
+        ("demo/a\0\n", "broken.tsv: line 1: holds a NUL byte"),
+        ("demo/a\n\x89PNG".encode("latin-1"), "broken.tsv: line 2: not utf-8"),
     ],
+    ids=["fields", "no id", "action", "long", "NUL", "bytes"],
 )
 def test_broken_lines_are_refused_by_number(
-    tmp_path: Path, cli: Callable, demo_cache: Path, text: str, word: str
+    tmp_path: Path, cli: Callable, demo_cache: Path, text: str | bytes, word: str
 ) -> None:
     path = tmp_path / "broken.tsv"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     for words in (("select", "demo", "--exclude"), ("audit", "demo", "--apply")):
         answer = cli(*words, path)
         assert (answer.code, word in answer.err) == (2, True), answer.err
@@ -153,3 +157,17 @@ def test_a_list_cannot_be_a_folder_or_in_none(tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_bytes(HEADER.encode() + b"d\n")
     with pytest.raises(BadTable, match="line 2"):
         ExclusionFile(tmp_path / "x.tsv")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["demo/a", "a", 'demo/"a', "demo/a/b", "demo/ a ", "#a", "demo/é", "a\nb", "a\rb", "a\u2028b", "a\x1cb", "", "/a",
+     "demo/", "a\0", "x" * 10_001],
+)  # fmt: skip
+def test_a_key_is_listed_where_it_is_read_again_as_it_was(tmp_path: Path, key: str) -> None:
+    """And refused where it would be another one, or break the list."""
+    listed = ExclusionFile(tmp_path / "list.tsv")
+    listed.mark(["demo/other", *([key] if is_listable(key) else [])], "odd")
+    keys = [one.key for one in read_exclusions(tmp_path / "list.tsv")]
+    assert keys == (["demo/other", key] if is_listable(key) else ["demo/other"])
+    assert is_listable(key) == (key in {"demo/a", "a", 'demo/"a', "demo/a/b", "demo/ a ", "#a", "demo/é"})
