@@ -132,8 +132,7 @@ class ExportRun:
         self.write_record(self.run_id, self.other_entries(), self.done)
         if isinstance(self.storage, LocalFolder):
             with disk.storage_errors(self.storage.locate(RECORD)):
-                flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-                self.handle = os.open(self.storage.locate(RECORD), flags)
+                self.handle = disk.open_handle(self.storage.locate(RECORD), os.O_WRONLY | os.O_APPEND)
 
     def add(self, path: str, source: FileIdentity | None = None) -> None:
         """Record that a file is whole and has its name (of a link: that it is this file); from any thread."""
