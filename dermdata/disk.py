@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,14 @@ NO_FOLDER_SYNC_ERRORS = {errno.EINVAL, errno.ENOTSUP}  # some network file syste
 NO_LINK_ERRORS = {
     errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS,
 }  # fmt: skip
+# what Windows calls them: no such function (FAT), not supported, and no privilege to make symbolic links
+NO_LINK_WINDOWS_ERRORS = {1, 50, 1314}
+# bytes stay as they are on Windows, no child process inherits the handle, no pipe is waited for
+OPEN_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("BINARY", "NOINHERIT", "CLOEXEC", "NONBLOCK"))
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+LONGEST_WINDOWS_PATH = 259  # characters, unless the system is told to take longer ones
+# seconds after which a file is replaced again: on Windows, who has it open (a virus scanner) keeps others out
+REPLACE_WAITS = (0.01, 0.05, 0.1, 0.3, 0.5, 1.0)
 ANOTHER_PATH = "give another path"
 ROOM_FOR_A_NAME = 1 << 20  # bytes free at which no folder lacks a block for one more name
 NAME_SHOWN = 40  # characters of the target's name in the temporary one, which must stay under 255 bytes
@@ -67,7 +76,7 @@ def to_storage_error(error: OSError, path: Path, needed: int | None = None) -> S
         return full_error(error, path, needed)
     if error.errno in FORBIDDEN_ERRORS:
         return forbidden_error(error, path)
-    return StorageError(f"cannot use {path}: {error.strerror or error}")
+    return unusable_error(error, path)
 
 
 def full_error(error: OSError, path: Path, needed: int | None) -> StorageError:
@@ -83,10 +92,26 @@ def full_error(error: OSError, path: Path, needed: int | None) -> StorageError:
 def forbidden_error(error: OSError, path: Path) -> StorageError:
     """Who may write there."""
     place = nearest_existing(path)
-    reason = "is read-only" if error.errno == errno.EROFS else f"belongs to user {place.stat().st_uid}"
+    if error.errno == errno.EROFS:
+        reason = "is read-only"
+    elif sys.platform == "win32":  # which names no owner, and refuses so what is open elsewhere
+        reason = "is another user's, or a program has it open"
+    else:
+        reason = f"belongs to user {place.stat().st_uid}"
     return StorageError(
         f"cannot write {path}: {place} {reason}", hint="choose another folder with --cache or -o"
     )
+
+
+def unusable_error(error: OSError, path: Path) -> StorageError:
+    """What the system says; of a path that Windows may find too long, which it calls a missing file, that too."""
+    length = len(str(path)) if sys.platform == "win32" else 0
+    if length > LONGEST_WINDOWS_PATH:
+        return StorageError(
+            f"cannot use {path}: {error.strerror or error}; its {length:,} characters may be too many for Windows",
+            hint="choose a folder with a shorter path, or switch on LongPathsEnabled in Windows' registry",
+        )
+    return StorageError(f"cannot use {path}: {error.strerror or error}")
 
 
 def concerns_path(error: OSError, path: Path) -> bool:
@@ -153,14 +178,13 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         raise StorageError(f"{target} is a device or a pipe, not a file", hint=ANOTHER_PATH)
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        handle = os.open(temporary, flags, 0o644)
+        handle = open_handle(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
+            replace_file(temporary, target)
             sync_folder(target.parent)
         except BaseException:
             with suppress(OSError):  # what stopped the write says more than a failed clean-up
@@ -199,14 +223,15 @@ def write_text(target: Path, text: str) -> Hasher:
 
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in a folder durable, where the file system can."""
-    handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in NO_FOLDER_SYNC_ERRORS:
-            raise
-    finally:
-        os.close(handle)
+    if sys.platform != "win32":  # which opens no folder, and writes names down in a journal of its own
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in NO_FOLDER_SYNC_ERRORS:
+                raise
+        finally:
+            os.close(handle)
 
 
 def read_chunks(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
@@ -214,6 +239,49 @@ def read_chunks(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(size):
             yield chunk
+
+
+# ------------------------------------------------------------------ what each system does in its own way
+
+
+def open_handle(path: "str | os.PathLike[str]", flags: int, mode: int = 0o644, *, links: bool = False) -> int:
+    """Open a file as bytes, on each system with the flags it has for that; `links`: it may be a symbolic link.
+
+    OSError (ELOOP) for a link where none may be, also where the system has no flag that refuses it.
+    """
+    if not (links or NO_LINK) and os.path.islink(path):  # noqa: PTH114  # called for each of 400,000 images
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return os.open(path, flags | OPEN_FLAGS | (0 if links else NO_LINK), mode)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Give a file another one's name; on Windows again for two seconds while a program has that one open."""
+    for wait in REPLACE_WAITS if sys.platform == "win32" else ():
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(wait)
+        else:
+            return
+    source.replace(target)
+
+
+def link_file(source: "str | os.PathLike[str]", target: "str | os.PathLike[str]") -> bool:
+    """Give a file a second name, by a hard link; False where the disks, their owners or the system have none."""
+    if not hasattr(os, "link"):
+        return False
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if not is_link_refusal(error):
+            raise
+        return False
+    return True
+
+
+def is_link_refusal(error: OSError) -> bool:
+    """Whether links cannot be had there: another name for the file is no matter of trying again."""
+    return error.errno in NO_LINK_ERRORS or getattr(error, "winerror", None) in NO_LINK_WINDOWS_ERRORS
 
 
 # ------------------------------------------------------------------ reads and writes at a place, from any thread
@@ -307,9 +375,8 @@ def read_regular(path: Path, *, most: int, links: bool = False) -> bytes:
 
 def open_regular(path: Path, *, links: bool = False) -> int:
     """A handle to read a regular file by, which the caller closes; NotRegular for anything else there."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        handle = os.open(path, flags | (0 if links else getattr(os, "O_NOFOLLOW", 0)))
+        handle = open_handle(path, os.O_RDONLY, links=links)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise not_regular_error(path, "is a symbolic link, not a file") from error

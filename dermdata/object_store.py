@@ -97,7 +97,7 @@ class LocalFolder:
 
     def open(self, path: str) -> BinaryIO:
         """OSError for what is no regular file: a pipe would keep us waiting."""
-        handle = os.open(self.path / path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        handle = disk.open_handle(self.path / path, os.O_RDONLY, links=True)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise OSError(errno.EINVAL, "no regular file", str(self.path / path))

@@ -1,6 +1,7 @@
 """What every test may ask for: the real metadata, a command line to run, a server to fetch from."""
 
 import gc
+import inspect
 import os
 import re
 import sys
@@ -24,6 +25,10 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
 NUMBERS = count()
 
+POSIX = re.compile(  # what Windows lacks, or has with a privilege only, in a test's text
+    r"os\.(fork|mkfifo|get[eu]+id|p?write|link|symlink|killpg|chown|umask|statvfs)\b|symlink_to|hardlink_to|\.chmod\("
+    r"|/dev/|/proc/|SIGKILL|fcntl|resource\.|\bpty\b"
+)
 FULL = "DERMDATA_TEST_FULL" in os.environ  # set by `make test-full`
 
 
@@ -45,11 +50,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+    if sys.platform == "win32":
+        skip_posix(items)
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="the real metadata of ../shared is not here")
     for item in items:
         if item.get_closest_marker("shared"):
+            item.add_marker(skip)
+
+
+def skip_posix(items: list[pytest.Item]) -> None:
+    """What names calls that Windows lacks cannot run there."""
+    skip = pytest.mark.skip(reason="it names what only POSIX has")
+    for item in items:
+        if isinstance(item, pytest.Function) and POSIX.search(inspect.getsource(item.function)):
             item.add_marker(skip)
 
 

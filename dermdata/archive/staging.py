@@ -13,9 +13,7 @@ from dermdata import disk
 from dermdata.archive.policy import ArchiveLimits, MemberChecker
 from dermdata.errors import ArchiveRefused, StorageError
 
-CREATE_FLAGS = (
-    os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-)
+CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class StagingFolder:
@@ -67,18 +65,18 @@ class StagingFolder:
         try:
             for chunk in chunks:
                 _write_all(handle, chunk, target)
+            if sys.platform == "win32":
+                with disk.storage_errors(target):
+                    os.fsync(handle)  # not later: there only who may write a file can wait for the disk
         finally:
             os.close(handle)
 
     def link(self, path: str, source: Path) -> bool:
         """Make a reserved file a hard link to another one; False where the disks or their owners do not allow that."""
         target = self.root / path
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in disk.NO_LINK_ERRORS:
-                raise disk.to_storage_error(error, target) from error
-            return False
+        with disk.storage_errors(target):
+            if not disk.link_file(source, target):
+                return False
         self._files.append(path)
         return True
 
@@ -107,13 +105,14 @@ class StagingFolder:
                 return
             for subfolder in self._subfolders:
                 subfolder.sync(jobs)
-            with ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(self._sync_file, self._files))
+            if sys.platform != "win32":  # there each was synced as it was written
+                with ThreadPoolExecutor(jobs) as pool:
+                    list(pool.map(self._sync_file, self._files))
             for folder in sorted({self.root, *((self.root / path).parent for path in self._files)}):
                 disk.sync_folder(folder)
 
     def _sync_file(self, path: str) -> None:
-        handle = os.open(self.root / path, os.O_RDONLY)
+        handle = disk.open_handle(self.root / path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
@@ -133,10 +132,10 @@ class StagingFolder:
 
 def _create_file(target: Path) -> int:
     try:
-        return os.open(target, CREATE_FLAGS, 0o644)
+        return disk.open_handle(target, CREATE_FLAGS)
     except FileExistsError:
         target.unlink()  # left by a killed run; a link is removed, not followed
-        return os.open(target, CREATE_FLAGS, 0o644)
+        return disk.open_handle(target, CREATE_FLAGS)
 
 
 def _write_all(handle: int, data: bytes, target: Path) -> None:
@@ -155,7 +154,7 @@ def _call_syncfs(folder: Path) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "syncfs"):
         return False
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)  # of Linux only: elsewhere no folder can be opened
     try:
         if libc.syncfs(handle):
             number = ctypes.get_errno()

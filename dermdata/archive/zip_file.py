@@ -45,7 +45,6 @@ UTF8_FLAG = 0x0800
 AES_METHOD = 99
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 # no child process inherits the descriptor, no pipe is waited for, Windows changes no line ends
-READ_FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("CLOEXEC", "NONBLOCK", "BINARY"))
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 LOCAL_HEADER_SIGN = b"PK\3\4"
 DESCRIPTOR_FLAG = 0x0008  # sizes and CRC follow the data
@@ -92,7 +91,7 @@ class CentralRecord(NamedTuple):
 @contextmanager
 def open_ranges(path: Path) -> Iterator[tuple[RangeReader, os.stat_result]]:
     """A reader of a local file's byte ranges, for any thread, and the status of the file that it reads."""
-    handle = os.open(path, READ_FLAGS)
+    handle = disk.open_handle(path, os.O_RDONLY, links=True)
     try:
         yield lambda start, length: disk.read_at(handle, length, start), os.fstat(handle)
     finally:

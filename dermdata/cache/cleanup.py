@@ -61,8 +61,7 @@ class PendingFiles:
         """The open list; StorageError for a link, a pipe or a device in its place."""
         with disk.storage_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = how | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-            handle = os.open(self._path, flags, 0o644)
+            handle = disk.open_handle(self._path, how)
         if stat.S_ISREG(os.fstat(handle).st_mode):
             return handle
         os.close(handle)

@@ -93,7 +93,7 @@ class Deduplicator:
         try:
             if not self._link_donor(donor, temporary) or hash_file(temporary).sha256 != digest:
                 return False
-            temporary.replace(own)
+            disk.replace_file(temporary, own)
             self._changed.add(own.parent)
             return True
         except OSError:
@@ -111,7 +111,8 @@ class Deduplicator:
         if self._clones:
             self._clones = clone_file(donor, temporary)
         if not self._clones:
-            os.link(donor, temporary, follow_symlinks=False)
+            if not disk.link_file(donor, temporary):
+                return False
             mode = stat.S_IMODE(temporary.lstat().st_mode)
             if mode & WRITE_BITS:
                 with suppress(PermissionError):  # another person's file: its mode is theirs
@@ -143,8 +144,8 @@ def clone_extents(donor: Path, target: Path) -> bool:
     """A new file by Linux's FICLONE; False where the file system does not know it."""
     import fcntl  # here: Windows, where the module must be importable, has none
 
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    with donor.open("rb") as source, os.fdopen(os.open(target, flags, 0o644), "wb") as out:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with donor.open("rb") as source, os.fdopen(disk.open_handle(target, flags), "wb") as out:
         try:
             fcntl.ioctl(out.fileno(), FICLONE, source.fileno())  # type: ignore[attr-defined,unused-ignore]  # not there on Windows, where it is not called
         except OSError as error:

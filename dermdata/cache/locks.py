@@ -18,8 +18,6 @@ from dermdata.errors import CacheBusy, StorageError
 from dermdata.process import is_alive, lock_file, machine_name, start_time
 
 LARGEST_QUEUE = 64 << 20  # bytes of a queue
-# no link is followed, no pipe is waited for; Windows has neither flag
-NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
@@ -63,9 +61,8 @@ class LockQueue:
 
     def _append(self, line: str) -> None:
         """In one write; the line end comes first, so that a torn line spoils only itself."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_WAIT | NO_LINK
         with disk.storage_errors(self.path):
-            handle = os.open(self.path, flags, 0o600)
+            handle = disk.open_handle(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
                 os.write(handle, f"\n{line}\n".encode())
             finally:
@@ -75,7 +72,7 @@ class LockQueue:
 def is_exclusive(path: Path) -> bool:
     """Whether the lock that this process holds on the file would stop another one: a second opening must fail."""
     try:
-        handle = os.open(path, os.O_RDWR | NO_LINK)
+        handle = disk.open_handle(path, os.O_RDWR)
     except OSError:
         return False
     try:
@@ -138,7 +135,7 @@ def acquire_lock(path: Path, name: str, waiting: Callable[[str], None], patience
     """The open lock file, locked; never one that a symbolic link leads to."""
     with disk.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK | NO_WAIT, 0o600)
+        handle = disk.open_handle(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         wait_until_free(lambda: lock_file(handle), lambda: read_holder(handle), name, waiting, patience)
     except BaseException:
@@ -189,7 +186,7 @@ def read_holder(handle: int) -> str:
 def find_holder(path: Path) -> str | None:
     """Who holds a lock file at this moment; None for nobody, and where locks cannot tell."""
     try:
-        handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
+        handle = disk.open_handle(path, os.O_RDONLY)
     except OSError:  # no lock file, or one that is not ours to read: whoever takes the lock gets the error
         return None
     try:

@@ -105,10 +105,10 @@ def save_index(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o644), "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(disk.open_handle(temporary, flags, 0o600 if private else 0o644), "wb") as file:
             file.write(index_bytes(index))
-        temporary.replace(path)
+        disk.replace_file(temporary, path)
     except OSError:
         with suppress(OSError):  # a read-only file system refuses this too
             temporary.unlink()

@@ -3,6 +3,7 @@
 The one place where an error becomes a line, a hint and an exit code.
 """
 
+import io
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command line and leave the process with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     open_missing_streams()
+    escape_unprintable()
     code = run(arguments)
     if code == INTERRUPTED:  # threads may still be at a body that takes hours: nothing waits for them
         for stream in (sys.stdout, sys.stderr):
@@ -44,6 +46,13 @@ def open_missing_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # until the end
+
+
+def escape_unprintable() -> None:
+    """What the code page of a terminal or a pipe does not have (cp1252, ASCII) is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from dermdata import disk
-from dermdata.errors import StorageError
 from dermdata.export import shards
 from dermdata.export.image_bytes import identify_files
 from dermdata.export.job import ExportPart, ExportResult, Job, output_stem
@@ -146,24 +146,31 @@ def link_images(
     job: Job, todo: Sequence[PlacedImage], digests: pa.Table, run: ExportRun, *, level: bool
 ) -> list[PlacedImage]:
     """Hard links; symbolic ones where the system has no others. Gives those that cannot be links."""
-    symbolic, images, turned = 0, build_image_column(job, todo, digests, level=level), list[PlacedImage]()
+    symbolic = refused = 0
+    images, copies = build_image_column(job, todo, digests, level=level), list[PlacedImage]()
     cuts = [slice(start, start + LINK_ROWS) for start in range(0, len(todo), LINK_ROWS)]
     for cut, files in map_blocks(identify_files, {IMAGES_TASK: images}, cuts, job.jobs, job.make):
         run.require_own_record()
-        before = len(turned)
+        before = len(copies)
         for one, file in zip(todo[cut], files[IMAGES_TASK], strict=True):
-            if file is None:
-                turned.append(one)
+            kind = make_link(resolve_link(one.source), f"{job.out}/{one.path}") if file else None
+            if kind is None:
+                refused += file is not None
+                copies.append(one)
                 continue
-            symbolic += link_file(resolve_link(one.source), f"{job.out}/{one.path}")
+            symbolic += kind == "symbolic"
             run.add(one.path, file)
-        job.progress.advance(IMAGES_TASK, len(files[IMAGES_TASK]) - (len(turned) - before))
+        job.progress.advance(IMAGES_TASK, len(files[IMAGES_TASK]) - (len(copies) - before))
     if symbolic:
         job.progress.say(
             f"{count_nouns(symbolic, 'image', 'are')} symbolic links (hard ones cannot lead there): "
             "they break when the cache is moved or deleted; --copy makes files"
         )
-    return turned
+    if refused:
+        job.progress.say(
+            f"{count_nouns(refused, 'image', 'are')} copied: {job.out} can have no links to the cache"
+        )
+    return copies
 
 
 def resolve_link(source: str) -> str:
@@ -171,22 +178,19 @@ def resolve_link(source: str) -> str:
     return os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114  # see below
 
 
-def link_file(source: str, target: str) -> bool:
-    """Link the file; True if the link is symbolic."""
+def make_link(source: str, target: str) -> Literal["hard", "symbolic"] | None:
+    """Link the file; None where neither kind can be had: Windows wants a privilege for the symbolic one."""
     with suppress(FileNotFoundError):
         os.unlink(target)  # noqa: PTH108  # a Path for each of 400,000 images costs more than the link
     try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in disk.NO_LINK_ERRORS:
-            raise disk.to_storage_error(error, Path(target)) from error
-    else:
-        return False
-    try:
+        if disk.link_file(source, target):
+            return "hard"
         Path(target).symlink_to(source)
     except OSError as error:
-        raise StorageError(f"cannot link to {target}: {error.strerror}", hint="use --copy") from error
-    return True
+        if disk.is_link_refusal(error):
+            return None
+        raise disk.to_storage_error(error, Path(target)) from error
+    return "symbolic"
 
 
 @dataclass(frozen=True)

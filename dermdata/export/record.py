@@ -16,6 +16,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -132,8 +133,7 @@ class ExportRun:
         self.write_record(self.run_id, self.other_entries(), self.done)
         if isinstance(self.storage, LocalFolder):
             with disk.storage_errors(self.storage.locate(RECORD)):
-                flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-                self.handle = os.open(self.storage.locate(RECORD), flags)
+                self.handle = disk.open_handle(self.storage.locate(RECORD), os.O_WRONLY | os.O_APPEND)
 
     def add(self, path: str, source: FileIdentity | None = None) -> None:
         """Record that a file is whole and has its name (of a link: that it is this file); from any thread."""
@@ -190,7 +190,8 @@ class ExportRun:
     def write_record(
         self, run: str | None, others: Mapping[str, RecordEntry], done: Mapping[str, RecordEntry]
     ) -> None:
-        """Write the record whole."""
+        """Write the record whole; no line is added to the one before it, which Windows does not replace while it is open."""
+        self.close()
         scope, paths = self.record.scope, sorted({*others, *self.fingerprints})
         head = {"schema": SCHEMA, "format": self.record.form, "run": run, "files": len(paths)}
 
@@ -205,6 +206,7 @@ class ExportRun:
     def close(self) -> None:
         if self.handle >= 0:
             os.close(self.handle)
+            self.handle = -1
 
 
 def record_line(path: str, entry: RecordEntry) -> bytes:
@@ -223,14 +225,21 @@ def hold_folder(storage: Storage, say: Callable[[str], None]) -> Iterator[None]:
         return
     path = storage.path / LOCK
     require_lockable(path)
-    with hold_lock(path, str(storage), say, LOCK_TIMEOUT):
-        try:
-            yield
-        finally:
-            with suppress(
-                OSError
-            ):  # a courtesy: a run that waited checks that the file it locked is still there
-                path.unlink()
+    try:
+        with hold_lock(path, str(storage), say, LOCK_TIMEOUT):
+            try:
+                yield
+            finally:
+                remove_lock(path)
+    finally:
+        if sys.platform == "win32":  # what is open, by us or by who waits for it, cannot be deleted there
+            remove_lock(path)
+
+
+def remove_lock(path: Path) -> None:
+    """A courtesy: a run that waited checks that the file it locked is still there."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def concurrent_export_error(storage: Storage) -> StorageError:

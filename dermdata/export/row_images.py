@@ -10,6 +10,7 @@ import PIL
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.archive.policy import RESERVED_NAME
 from dermdata.errors import UsageError
 from dermdata.export.image_bytes import Recipe, find_depth_change
 from dermdata.export.job import Job, leave_out_rows
@@ -24,7 +25,6 @@ PATH_COLUMNS = ("path", "mask_path", "masks")  # files of the cache, which are e
 MISSING_IMAGES = "rows without an image file"
 BROKEN_IMAGES = "rows whose image cannot be used (column image_problem says why)"
 MASKS_TYPE = pa.map_(pa.string(), pa.string())
-RESERVED_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')  # Windows; a slash is a folder everywhere
 LONGEST_NAME = 120  # bytes; most systems allow 255, of which endings and a temporary name take some
 NO_FILE = "no image file"
@@ -101,7 +101,7 @@ def portable_name(word: str, longest: int = LONGEST_NAME) -> str:
     kept = unicodedata.normalize("NFC", kept).rstrip(". ").lstrip(" ")
     if kept.startswith("."):
         kept = "_" + kept[1:]
-    if kept.partition(".")[0].rstrip().lower() in RESERVED_NAMES:
+    if RESERVED_NAME.match(kept):
         kept = f"{kept}_"
     return shorten_name(kept, longest) or "_"
 

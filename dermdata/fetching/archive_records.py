@@ -202,8 +202,8 @@ class RecordListing:
             if anew:
                 PendingFiles(self.folder.path).announce([JOURNAL_NAME])
                 self.path.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-            with os.fdopen(os.open(self.path, flags, 0o644), "ab") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with os.fdopen(disk.open_handle(self.path, flags), "ab") as file:
                 file.write(data)
 
 

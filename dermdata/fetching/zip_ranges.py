@@ -141,7 +141,7 @@ def store_small_members(
             for one in found:
                 target = folder.path / one.path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                (temporary / one.path).replace(target)
+                disk.replace_file(temporary / one.path, target)
             for home in sorted({(folder.path / one.path).parent for one in found}):
                 disk.sync_folder(home)
         finally:

@@ -28,8 +28,6 @@ from dermdata.process import is_alive, lock_file, start_time
 
 LONGEST_RANGE = 16 << 20  # bytes; a line of ours is never longer
 MOST_BYTES = 1 << 30  # bytes of a journal
-# no link is followed, no child process inherits the descriptor, no pipe is waited for, Windows changes no line ends
-OPEN_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "NONBLOCK", "BINARY"))
 T = TypeVar("T")
 
 
@@ -121,7 +119,7 @@ def _open_locked(path: Path) -> int | None:
     """Open and lock the journal; return None when somebody else has it."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, 0o600)
+            handle = disk.open_handle(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except PermissionError:
             return None
         if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe that was planted there

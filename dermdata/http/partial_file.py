@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dermdata.checksum import Hasher
-from dermdata.disk import read_at, read_into, storage_errors, sync_folder, write_at
+from dermdata.disk import open_handle, read_at, read_into, replace_file, storage_errors, sync_folder, write_at
 from dermdata.errors import StorageError
-from dermdata.http.journal import OPEN_FLAGS, Journal, JournalEntries, claim_journal
+from dermdata.http.journal import Journal, JournalEntries, claim_journal
 from dermdata.http.responses import FileVersion
 
 ENDLESS = 1 << 62  # the end of a file whose size is unknown
@@ -283,7 +283,7 @@ class PartialFile:
                 self._hashing.stop()
                 os.close(self._file)
                 self._file = -1
-            self._path.replace(self.target)
+            replace_file(self._path, self.target)
             sync_folder(self.target.parent)
             if self._journal is not None:
                 self._journal.remove()
@@ -347,7 +347,7 @@ class PartialFile:
 def _reopen_partial(path: Path, flags: int = os.O_RDWR) -> int | None:
     """Open a partial file that is a plain file of ours with one name; return None for anything else in its place."""
     try:
-        handle = os.open(path, flags | OPEN_FLAGS)
+        handle = open_handle(path, flags)
     except OSError:  # absent, a link, not ours: whoever wants the name must create it
         return None
     found = os.fstat(handle)
@@ -360,4 +360,4 @@ def _reopen_partial(path: Path, flags: int = os.O_RDWR) -> int | None:
 
 def _create_partial(path: Path) -> int:
     path.unlink(missing_ok=True)  # a link that was planted there, or a partial that is not ours
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, 0o644)
+    return open_handle(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)

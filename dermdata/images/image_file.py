@@ -12,11 +12,11 @@ import os
 import stat
 from pathlib import Path
 
+from dermdata import disk
 from dermdata.markup import count_nouns
 
 MOST_BYTES = 4 << 30  # of one image file, where the manifest does not say how many it has
 CHUNK_BYTES = 1 << 20
-OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC"))
 FILE_KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -43,7 +43,7 @@ def describe_file_kind(mode: int) -> str:
 def open_image_file(path: str | Path) -> io.FileIO:
     """The file, opened for reading; OSError for what is no regular file, also for a symbolic link."""
     try:
-        handle = os.open(path, OPEN_FLAGS)
+        handle = disk.open_handle(path, os.O_RDONLY)
     except OSError as error:
         what = "a symbolic link" if error.errno == errno.ELOOP else "a socket"
         if error.errno in (errno.ELOOP, errno.ENXIO):
