@@ -201,6 +201,8 @@ class ExportRequest:
     redistributable: bool = False
     copy: bool = False
     excel_safe: bool = False
+    columns: tuple[str, ...] = ()  # of the table
+    flat: bool = False
     allow_missing: bool = False
     jobs: int | None = None
     engine: str | None = None
@@ -221,7 +223,7 @@ class ExportRequest:
         return self.embed or self.name not in ("csv", "jsonl", "parquet", "croissant")
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def deciding_columns(self) -> tuple[str, ...]:
         """The columns that decide what is written."""
         return (*HELD, *ADDED, *(PROJECTED if self.labels else ()))
 
@@ -332,5 +334,5 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
             embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
             redistributable=request.redistributable, copy=request.copy, allow_missing=request.allow_missing,
             jobs=request.jobs or count_cores(), excel_safe=request.excel_safe, entries=entries, progress=progress,
-            missing=missing,
+            missing=missing, columns=tuple(request.columns), flat=request.flat,
         )  # fmt: skip

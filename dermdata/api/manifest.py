@@ -337,6 +337,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         redistributable: bool = False,
         copy: bool = False,
         excel_safe: bool = False,
+        columns: Sequence[str] = (),
+        flat: bool = False,
         allow_missing: bool = False,
         jobs: int | None = None,
         engine: str | None = None,
@@ -346,7 +348,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         Parameters
         ----------
         name : str
-            parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco or croissant.
+            parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco, croissant, yolo, yolo-seg, masks or nnunet.
         out : path
             The folder or file to write, or `s3://BUCKET/PREFIX`.
         labels : str, optional
@@ -370,9 +372,13 @@ class Manifest(ConvertibleRows, SelectableRows):
         redistributable : bool, default False
             Only images whose license allows passing them on.
         copy : bool, default False
-            imagefolder and coco: files of its own instead of links.
+            imagefolder, coco, yolo and masks: files of its own instead of links.
         excel_safe : bool, default False
             csv: a ' before cells that a spreadsheet would take for a formula.
+        columns : sequence of str
+            Of a table (parquet, csv, jsonl) only these, in this order; `extra.NAME` is a source's own, `extra.*` each.
+        flat : bool, default False
+            A table of plain words and numbers: several values as JSON, `extra` as columns, none without a value.
         allow_missing : bool, default False
             Images that rows name may be missing.
         jobs : int, optional
@@ -399,7 +405,7 @@ class Manifest(ConvertibleRows, SelectableRows):
             name=name, out=os.fspath(out), labels=labels, strict=strict,
             share=find_share(labels, differential, min_weight), embed=embed, split=split, fold=fold, size=size,
             strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe,
-            allow_missing=allow_missing, jobs=jobs, engine=engine,
+            columns=tuple(columns), flat=flat, allow_missing=allow_missing, jobs=jobs, engine=engine,
         )  # fmt: skip
         return export_rows(self._resources, self._to_export(request), request)
 
@@ -422,7 +428,7 @@ class Manifest(ConvertibleRows, SelectableRows):
 
     def _to_export(self, request: "ExportRequest") -> "Loaded":
         """The rows as far as the export needs them at hand."""
-        return self._read_columns(lambda _: request.columns) if request.is_lean else self._read_all()
+        return self._read_columns(lambda _: request.deciding_columns) if request.is_lean else self._read_all()
 
     def save(
         self,

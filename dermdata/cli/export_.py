@@ -1,13 +1,14 @@
 """`dermdata export`: manifests and images in the formats of other tools."""
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
 from dermdata.api.display import count_nouns, format_size, phrase_count
 from dermdata.api.label_spaces import check_strict
+from dermdata.cli import export_options as own
 from dermdata.cli import label_options as options
-from dermdata.cli.complete import TargetsOrCached, format_names
+from dermdata.cli.complete import TargetsOrCached
 from dermdata.cli.output import AllowMissing, Format, FormatOption, emit, write_line
 from dermdata.cli.state import State, state_of
 from dermdata.cli.workers import EngineOption
@@ -17,46 +18,34 @@ if TYPE_CHECKING:
     from dermdata.api.exporting import ExportResult
 
 app = typer.Typer(add_completion=False)
-FORMATS_HELP = "parquet, csv, jsonl, imagefolder, webdataset, huggingface, coco, croissant, yolo, yolo-seg, masks or nnunet"
-EMBED_HELP, DRY_HELP = "Put the image bytes into the output.", "Show what would be written; change nothing."
-OUT_HELP = "Folder or file to write, or s3://BUCKET/PREFIX."
-EXCEL_HELP = "CSV, also left-out.csv: a ' before cells that a spreadsheet would take for a formula."
-JOBS_HELP = "Threads that read and scale images. (default: all cores)"
-SIZE_HELP = "Scale images down so that the longest side has PX pixels; smaller ones stay as they are."
-FOLD_HELP = "Fold K of `split --folds` is the part val, the other folds are train."
-STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels stay as they are."
-RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
-LEAVE_OUT = 'that is exit 8; `--where "image_problem is null"` (or `mask_path is not null`) leaves them out with exit 0'
-COPY_HELP = "imagefolder, coco, yolo, masks: files of its own instead of links to the cache."
 
 
 @app.command()
 def export(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(metavar="FORMAT", autocompletion=format_names, help=FORMATS_HELP, show_default=False),
-    ],
-    out: Annotated[str, typer.Option("--output", "-o", help=OUT_HELP, metavar="OUT", show_default=False)],
+    name: own.FormatArgument,
+    out: own.OutOption,
     targets: TargetsOrCached = None,
-    embed: Annotated[bool, typer.Option("--embed/--no-embed", help=EMBED_HELP)] = False,
+    embed: own.EmbedOption = False,
     where: options.WhereOption = None,
     split: options.SplitOption = None,
     exclude: options.ExcludeOption = None,
-    fold: Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")] = None,
+    fold: own.FoldOption = None,
     labels: options.LabelsOption = None,
     strict: options.StrictOption = False,
     differential: options.DifferentialOption = None,
     min_weight: options.WeightOption = None,
-    pixels: Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")] = None,
-    strip_exif: Annotated[bool, typer.Option("--strip-exif", help=STRIP_HELP)] = False,
-    redistributable: Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)] = False,
-    copy: Annotated[bool, typer.Option("--copy", help=COPY_HELP)] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help=JOBS_HELP, show_default=False)] = None,
+    pixels: own.SizeOption = None,
+    strip_exif: own.StripOption = False,
+    redistributable: own.RightsOption = False,
+    copy: own.CopyOption = False,
+    columns: own.ColumnsOption = None,
+    flat: own.FlatOption = False,
+    jobs: own.JobsOption = None,
     engine: EngineOption = None,
-    excel_safe: Annotated[bool, typer.Option("--excel-safe", help=EXCEL_HELP)] = False,
+    excel_safe: own.ExcelOption = False,
     allow_missing: AllowMissing = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help=DRY_HELP)] = False,
+    dry_run: own.DryOption = False,
     form: FormatOption = None,
 ) -> None:
     """Write manifests, and images if asked to, in the format of another tool; prints the paths."""
@@ -72,7 +61,7 @@ def export(
     asked: dict[str, Any] = {
         "labels": labels, "strict": strict, "differential": differential, "min_weight": min_weight, "embed": embed,
         "split": split, "fold": fold, "size": pixels, "strip_exif": strip_exif, "redistributable": redistributable,
-        "copy": copy, "excel_safe": excel_safe, "jobs": jobs,
+        "copy": copy, "excel_safe": excel_safe, "jobs": jobs, "columns": own.split_names(columns), "flat": flat,
     }  # fmt: skip
     if dry_run:
         plan = manifest.plan_export(name, out, **asked)
@@ -88,7 +77,7 @@ def export(
     if written.unusable:
         raise SomeFailed(
             f"{count_nouns(written.unusable, 'row')} could not be used, the others are exported",
-            hint=LEAVE_OUT,
+            hint=own.LEAVE_OUT,
         )
 
 

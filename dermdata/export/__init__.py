@@ -18,6 +18,7 @@ FORMATS = (
     "masks", "nnunet",
 )  # fmt: skip
 REMOTE_FORMATS = ("parquet", "webdataset", "huggingface")  # formats of whole files that a bucket can hold
+TABLE_FORMATS = ("parquet", "csv", "jsonl")  # of tables, whose columns can be chosen
 LINKING_FORMATS = ("imagefolder", "coco", "yolo", "yolo-seg", "masks")  # formats whose images may be links
 # of formats that have no module of their own name
 MODULES = {"csv": "text_formats", "jsonl": "text_formats", "yolo-seg": "yolo", "masks": "mask_folders"}
@@ -95,6 +96,11 @@ def check_options(name: str, job: Job) -> Job:
     """The job; UsageError for an option that means nothing in this format."""
     if job.copy and name not in LINKING_FORMATS:
         raise UsageError(f"{name} has no links that --copy could replace", hint="leave out --copy")
+    if (job.columns or job.flat) and (job.embed or name not in TABLE_FORMATS):
+        raise UsageError(
+            f"{name}{' --embed' if job.embed else ''} has columns of its own",
+            hint=f"--columns and --flat are of tables without images: {', '.join(TABLE_FORMATS)}",
+        )
     if job.bucket and name not in REMOTE_FORMATS:
         raise UsageError(
             f"{name} cannot be written to {job.bucket}",

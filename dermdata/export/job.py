@@ -48,6 +48,8 @@ class Job:
     jobs: int = 1  # workers that read and scale images
     make: ExecutorFactory = thread_executor  # where they work
     excel_safe: bool = False  # CSV only
+    columns: tuple[str, ...] = ()  # of a table; none: all
+    flat: bool = False  # of a table: plain columns, and none without a value
     entries: Mapping[str, Dataset] = field(default_factory=dict)  # the catalog's, of the rows' datasets
     progress: Progress = field(default_factory=SilentProgress)
     missing: MissingFiles = field(default_factory=MissingFiles)  # which rows name and nothing has

@@ -28,6 +28,7 @@ from dermdata import disk
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UsageError
 from dermdata.export import shards
+from dermdata.export.chosen_columns import choose_columns
 from dermdata.export.image_bytes import Recipe
 from dermdata.export.job import ExportPart, ExportResult, Job, output_stem, require_folder
 from dermdata.export.left_out import LEFT_OUT_NAME, count_reasons, put_left_out
@@ -195,14 +196,15 @@ def plan_paths(job: Job) -> ParquetPlan:
     """The rows with absolute paths, a row group in memory at a time."""
     rows, finder = job.rows, job.open_finder()
     notes: Counter[str] = Counter()
+    chosen = choose_columns(rows, job.columns, flat=job.flat)
 
     def blocks(rows: LazyTable) -> Iterator[pa.Table]:
         for block in rows.blocks(shards.GROUP_ROWS):
             table, found = to_absolute_paths(block, finder)
             notes.update(found)
-            yield to_portable_types(table)
+            yield to_portable_types(chosen.pick(table))
 
-    schema = to_portable_types(rows.schema.empty_table()).schema
+    schema = to_portable_types(chosen.pick(rows.schema.empty_table())).schema
     fingerprint = shards.blocks_digest(schema, blocks(rows), "paths")
     schema = schema.with_metadata(parquet_metadata(schema, fingerprint))
 

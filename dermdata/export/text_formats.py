@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from dermdata import disk
 from dermdata.errors import UsageError
+from dermdata.export.chosen_columns import choose_columns
 from dermdata.export.job import ExportPart, ExportResult, Job, single_file_path
 from dermdata.export.left_out import count_reasons, write_left_out
 from dermdata.export.metadata import write_about_file
@@ -41,16 +42,18 @@ def write_text_file(
     """Write the rows, and `<file>.about.json` after them."""
     path, rows, finder = text_path(job, ending), job.rows, job.open_finder()
     notes: Counter[str] = Counter()
+    chosen = choose_columns(rows, job.columns, flat=job.flat)
+    schema = chosen.pick(rows.schema.empty_table()).schema
 
     def blocks() -> Iterator[pa.Table]:
         for block in rows.blocks(TEXT_ROWS):
             table, found = to_absolute_paths(block, finder)
             notes.update(found)
-            yield table
+            yield chosen.pick(table)
 
     job.progress.begin(path.name, None)
-    disk.write_chunks(path, report_progress(chunks(rows.schema, blocks()), job, path.name))
-    write_about_file(path, rows.schema, rows.num_rows)
+    disk.write_chunks(path, report_progress(chunks(schema, blocks()), job, path.name))
+    write_about_file(path, schema, rows.num_rows)
     job.progress.end(path.name)
     beside = write_left_out(path, job.left, excel_safe=job.excel_safe)
     left_out = count_reasons(job.left) | notes

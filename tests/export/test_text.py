@@ -8,8 +8,12 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -22,7 +26,7 @@ from dermdata.export import text_formats as jsonl_format
 from dermdata.manifest.parquet import concat_manifests
 from dermdata.manifest.text import csv_cells, escape_formula, json_values, parse_line, read_csv, read_jsonl
 from export.conftest import MakeJob
-from export.samples import bare, row, table
+from export.samples import LABELS, bare, row, table
 
 READERS = {"csv": read_csv, "jsonl": read_jsonl}
 
@@ -306,3 +310,55 @@ def test_excel_safe_reaches_what_was_left_out(
     assert line[0] == f"{sign}@SUM(1)"
     assert line[2] == f"{sign}=1+1"
     assert line[3].startswith(f"{sign}=HYPERLINK(1) is not known")
+
+
+# ------------------------------------------------------------------ which columns
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_only_the_columns_that_are_asked_for_in_their_order(job: MakeJob, tmp_path: Path, form: str) -> None:
+    out = tmp_path / f"out.{form}"
+    export.write(form, job(out.name, columns=("key", "extra.source, col", "diagnosis", "path")))
+    frame = {"csv": pd.read_csv, "jsonl": partial(pd.read_json, lines=True), "parquet": pd.read_parquet}[
+        form
+    ](out)
+    assert [*frame.columns] == ["key", "extra.source, col", "diagnosis", "path"]
+    assert frame["diagnosis"][:2].tolist() == ["melanoma", "melanocytic-nevus"]
+    assert frame["extra.source, col"][2] == LABELS[2]
+    assert Path(frame["path"][0]).is_absolute()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_flat_table_has_plain_columns_that_have_values(job: MakeJob, tmp_path: Path, form: str) -> None:
+    """What a spreadsheet, R or a data frame takes without a word of explanation."""
+    out = tmp_path / f"out.{form}"
+    export.write(form, job(out.name, flat=True))
+    frame = {"csv": pd.read_csv, "jsonl": partial(pd.read_json, lines=True), "parquet": pd.read_parquet}[
+        form
+    ](out)
+    assert "extra" not in frame
+    assert "extra.source, col" in frame
+    assert {"isic_id", "mask_path", "boxes", "caption", "fold", "monk"}.isdisjoint(frame.columns)
+    assert all(frame[name].notna().any() for name in frame.columns)
+    kinds = {type(value) for name in frame.columns for value in frame[name].dropna() if name != "phash"}
+    assert not kinds & {dict, list, np.ndarray}
+    assert json.loads(frame["differential"][0])[0] == {"concept": "melanoma", "weight": 0.1}
+
+
+@pytest.mark.parametrize("column", ["diagnosi", "extra.nothing", "label.x"])
+def test_a_column_that_is_not_there_is_named(job: MakeJob, column: str) -> None:
+    with pytest.raises(UnknownName, match=f"unknown column '{column}'"):
+        export.write("csv", job("out.csv", columns=("key", column)))
+
+
+@pytest.mark.parametrize(
+    ("form", "choices"),
+    [
+        ("coco", {"flat": True}),
+        ("imagefolder", {"columns": ("key",)}),
+        ("parquet", {"flat": True, "embed": True}),
+    ],
+)
+def test_columns_are_of_tables(job: MakeJob, form: str, choices: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="has columns of its own"):
+        export.write(form, job(**choices))
