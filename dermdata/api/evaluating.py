@@ -353,7 +353,8 @@ def evaluate_predictions(
     """
     from dermdata.evaluation import KEYS, EvaluationOptions, draw_curves
 
-    request.outputs.require()
+    typed = [str(predictions)] if isinstance(predictions, (str, Path)) else []
+    request.outputs.require([*typed, *target.source, *request.exclude])
     wanted = EvaluationOptions(
         by=request.by, resamples=request.resamples, seed=request.seed,
         min_group=request.min_group,
@@ -365,8 +366,7 @@ def evaluate_predictions(
     wanted = replace(wanted, points=request.points or usual_points(prepared))
     result = judge_prepared(resources, prepared, wanted)
     if request.outputs:
-        typed = str(predictions) if isinstance(predictions, (str, Path)) else name
-        line = request.command(typed, target.source)
+        line = request.command(typed[0] if typed else name, target.source)
         drawn = {**result, "curves": draw_curves(prepared.sample, prepared.table, wanted)}
         write_evaluation_outputs(
             resources, request.outputs, drawn, prepared.table, line, request.describe_rows()

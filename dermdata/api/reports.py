@@ -56,14 +56,29 @@ class EvaluationOutputs:
     def __bool__(self) -> bool:
         return any((self.report, self.figures, self.card))
 
-    def require(self) -> None:
-        """UsageError for what cannot be written: said before the work, not after it."""
-        for path in filter(None, (self.report, self.card)):
+    def require(self, inputs: Iterable[str] = ()) -> None:
+        """UsageError for what cannot be written, or is one of `inputs`: said before the work, not after it."""
+        files = [path for path in (self.report, self.card) if path]
+        for path in files:
             require_report(path)
+            require_other(path, inputs)
+        if len(files) > 1 and is_same_file(*files):
+            raise UsageError(f"{files[0]} cannot be the page and the model card", hint="give two names")
         if self.card is not None:
             require_card(self.card)
         if self.figures is not None:
             require_figures(self.figures)
+
+
+def require_other(path: Path, inputs: Iterable[str]) -> None:
+    """UsageError for a file that is read: its rows would be gone."""
+    if any(is_same_file(path, Path(name)) for name in inputs):
+        raise UsageError(f"{path} is read here, it cannot be written", hint="give another name")
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, there or not yet."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def require_card(path: Path) -> None:

@@ -271,7 +271,8 @@ class Session(CatalogMethods, CacheMethods):
         Returns
         -------
         Records
-            `by, value, n, metric, estimate, low, high`; `facts` has the gaps and what was not judged.
+            `by, value, n, metric, estimate, low, high`; `facts` has each group against the rest, the gaps, and what was
+            not judged.
 
         Raises
         ------

@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dermdata.evaluation.comparison import ComparedItem, GroupResult, half_widths, is_comparable, is_known
+from dermdata.evaluation.comparison import (
+    ComparedItem,
+    GroupResult,
+    class_counts,
+    half_widths,
+    is_comparable,
+    is_known,
+    null_variances,
+)
 from dermdata.evaluation.metrics import decision_metrics, sort_by_code, sum_by_code
 from dermdata.evaluation.sample import Codes, EvaluationGroup, Floats, Sample
 
@@ -21,11 +29,11 @@ METRICS = (
 
 
 class GroupAndRest(NamedTuple):
-    """A group, and how many images state another value of its column."""
+    """A group, and the images that state another value of its column."""
 
     part: int  # the group's number
     group: EvaluationGroup
-    rest_n: int
+    rest: Codes  # images of each class of the rest
     metrics: frozenset[str]  # in which both can be compared
 
 
@@ -188,7 +196,8 @@ def pair_with_rest(
             rows = np.concatenate(others)
             sides = (group, EvaluationGroup(group.by, "the rest", rows, explain(rows)))
             metrics = (name for name in METRICS if all(is_comparable(name, sample, side) for side in sides))
-            yield GroupAndRest(number, group, len(rows), frozenset(metrics))
+            counts = class_counts(sample.select_rows(rows))
+            yield GroupAndRest(number, group, counts, frozenset(metrics))
 
 
 # ------------------------------------------------------------------ the answer
@@ -204,11 +213,13 @@ def compare_with_rest(
     """
     found: list[ComparedItem] = []
     shifts: dict[int, Floats] = {}
+    floors: dict[int, float] = {}
     for column in rests:
-        for item, moved in compare_column(column, parts):
-            shifts[len(found)] = moved
+        for item, moved, floor in compare_column(column, parts):
+            shifts[len(found)], floors[len(found)] = moved, floor
             found.append(item)
-    reaches = half_widths({number: moved for number, moved in shifts.items() if is_known(moved)}, level)
+    known = {number: moved for number, moved in shifts.items() if is_known(moved)}
+    reaches = half_widths(known, floors, level)
     for number, item in enumerate(found):
         size, reach = item["difference"], reaches.get(number)
         low, high = (None, None) if reach is None else (size - reach, size + reach)
@@ -218,8 +229,8 @@ def compare_with_rest(
 
 def compare_column(
     column: RestsOfColumn, parts: Sequence[GroupResult]
-) -> Iterator[tuple[ComparedItem, Floats]]:
-    """Each group of a column against its rest, and how far the resamples lie from that difference."""
+) -> Iterator[tuple[ComparedItem, Floats, float]]:
+    """Each group of a column against its rest, how far the resamples lie from that difference, and its least spread."""
     own = [parts[pair.part] for pair in column.pairs]
     estimates = np.array([part.estimates[column.metric] for part in own])
     drawn = np.stack([part.resampled.get(column.metric, np.zeros(0)) for part in own])
@@ -231,6 +242,12 @@ def compare_column(
         if np.isfinite(rest - estimate):
             item = {
                 "by": pair.group.by, "value": pair.group.value, "n": len(pair.group.rows), "metric": column.metric,
-                "estimate": estimate, "rest": rest, "rest_n": pair.rest_n, "difference": rest - estimate,
+                "estimate": estimate, "rest": rest, "rest_n": int(pair.rest.sum()), "difference": rest - estimate,
             }  # fmt: skip
-            yield item, shift
+            yield item, shift, least_spread(column.metric, parts[0], pair)
+
+
+def least_spread(metric: str, whole: GroupResult, pair: GroupAndRest) -> float:
+    """The spread that a difference has at least, see `null_variances`."""
+    counts = (class_counts(whole.sample.select_rows(pair.group.rows)), pair.rest)
+    return float(np.sqrt(null_variances(metric, whole, counts).sum()))

@@ -56,6 +56,7 @@ def column_gaps(
     """Of each metric that can be compared, the gap between the groups of one column."""
     own = [part for part in parts if part.group.by == by]
     compared = [part.group for part in own]
+    counts = [class_counts(part.sample) for part in own]
     none = np.zeros(0)
     for metric in own[0].estimates if own else ():
         found = {
@@ -63,8 +64,41 @@ def column_gaps(
             for number, part in enumerate(own)
             if is_comparable(metric, sample, part.group)
         }
-        if one := measure_gap(by, metric, compared, found, level):
+        least = null_variances(metric, parts[0], counts)
+        if one := measure_gap(by, metric, compared, found, level, least):
             yield one
+
+
+def null_variances(metric: str, whole: GroupResult, counts: Sequence[Codes]) -> Floats:
+    """The variance that a metric would have in some groups were the model equally good for all.
+
+    A group that looks perfect by luck hardly moves in its resamples: 8 of 8 melanomas found are 8 of 8 in each, and its
+    difference to the others would pass for sure. As in a score test, the variance is taken where no difference is: that of
+    all images, carried over to the group's images of each class, `counts`.
+    """
+    spread = float(np.nanstd(whole.resampled[metric])) if metric in whole.resampled else 0.0
+    scale = spread**2 * effective_size(metric, whole.sample, class_counts(whole.sample))
+    sizes = [effective_size(metric, whole.sample, one) for one in counts]
+    return np.array([scale / size if size > 0 else 0.0 for size in sizes])
+
+
+def class_counts(sample: Sample) -> Codes:
+    """Images of each class."""
+    return np.bincount(sample.truth, minlength=len(sample.classes))
+
+
+def effective_size(metric: str, sample: Sample, counts: Codes) -> float:
+    """Of how many images a metric is, as far as its variance goes; 0 where it has no number."""
+    number = metric_class(metric, sample)
+    if metric in MACRO_METRICS:
+        sizes = counts[list(sample.present_classes)].astype(float)
+    elif number is None:
+        sizes = np.array([counts.sum()], float)
+    else:
+        there = float(counts[number])
+        sides = {"sensitivity": [there], "specificity": [counts.sum() - there]}
+        sizes = np.array(sides.get(metric.split("_")[0], [there, counts.sum() - there]), float)
+    return float(1 / (1 / sizes).sum()) if (sizes > 0).all() else 0.0
 
 
 def measure_gap(
@@ -73,10 +107,11 @@ def measure_gap(
     compared: Sequence[EvaluationGroup],
     found: Mapping[int, tuple[float, Floats]],
     level: float,
+    least: Floats | None = None,
 ) -> ComparedItem | None:
     """`by, metric, worst, best, gap, low, high, claimed, groups`; None where fewer than two groups can be compared.
 
-    `found` is, by the group's number, the estimate and the resamples.
+    `found` is, by the group's number, the estimate and the resamples; `least` the variance that each group has at least.
     """
     known = {number: pair for number, pair in found.items() if np.isfinite(pair[0])}
     if len(known) < 2:
@@ -84,7 +119,7 @@ def measure_gap(
     ordered = sorted(known, key=lambda number: known[number][0], reverse=metric in LOWER_IS_BETTER)
     worst, best = ordered[0], ordered[-1]
     size = abs(known[best][0] - known[worst][0])
-    reach = gap_half_width(known, worst, best, level)
+    reach = gap_half_width(known, worst, best, level, least)
     low, high = (None, None) if reach is None else (size - reach, size + reach)
     return {
         "by": by, "metric": metric, "worst": compared[worst].value, "best": compared[best].value,
@@ -94,21 +129,27 @@ def measure_gap(
 
 
 def gap_half_width(
-    found: Mapping[int, tuple[float, Floats]], worst: int, best: int, level: float
+    found: Mapping[int, tuple[float, Floats]],
+    worst: int,
+    best: int,
+    level: float,
+    least: Floats | None = None,
 ) -> float | None:
     """How far the gap may be off, with every other pair's difference within its own reach at the same time."""
-    shifts = {}
+    shifts, floors = {}, {}
     for pair in combinations(sorted(found), 2):
         first, second = (found[number] for number in pair)
         shifts[pair] = (first[1] - second[1]) - (first[0] - second[0])
-    return half_widths(shifts, level).get((min(worst, best), max(worst, best)))
+        floors[pair] = 0.0 if least is None else float(np.sqrt(least[list(pair)].sum()))
+    return half_widths(shifts, floors, level).get((min(worst, best), max(worst, best)))
 
 
-def half_widths(shifts: Mapping[Key, Floats], level: float) -> dict[Key, float]:
+def half_widths(shifts: Mapping[Key, Floats], floors: Mapping[Key, float], level: float) -> dict[Key, float]:
     """How far each difference may be off, with all of them within their reach at once.
 
-    `shifts` is, of each difference, how far the resamples lie from its estimate. There is no reach of a difference that no
-    resample moves, which are too few images to know by how much it might; and of none where one is often undefined.
+    `shifts` is, of each difference, how far the resamples lie from its estimate; `floors` the spread that it has at least.
+    There is no reach of a difference that no resample moves, which are too few images to know by how much it might; and of
+    none where one is often undefined.
     """
     if not all(map(is_known, shifts.values())):
         return {}
@@ -117,7 +158,7 @@ def half_widths(shifts: Mapping[Key, Floats], level: float) -> dict[Key, float]:
         return {}
     uneven = [np.abs(shifts[key]) / spread for key, spread in spreads.items()]
     most = float(np.quantile(np.nanmax(np.stack(uneven), axis=0, initial=0.0), level))
-    return {key: most * spread for key, spread in spreads.items()}
+    return {key: most * max(spread, floors[key]) for key, spread in spreads.items()}
 
 
 def is_known(values: Floats) -> bool:

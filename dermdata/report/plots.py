@@ -28,7 +28,7 @@ DOT, DOT_GROWTH = 3.0, 8.0  # radius of a dot of no image, and what the most ima
 LEGEND_LINE = 18
 GROUP_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "sensitivity", "specificity")
 MAX_WORD = 24  # letters of a name in a legend
-MAX_BANDS = 4  # more of them hide each other
+MAX_BANDS = 5  # more of them hide each other
 MAX_SERIES = 8  # colors and dashes that can be told apart
 CURVES = {
     "roc": ("ROC", "false alarms (1 − specificity)", "sensitivity", "auroc", "AUROC"),

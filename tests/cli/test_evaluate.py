@@ -312,6 +312,23 @@ def test_wrong_requests(cli: Cli, predicted: Path, options: list[str], told: str
     assert told in answer.err
 
 
+@pytest.mark.parametrize("option", ["--report", "--model-card"])
+def test_what_is_read_is_not_written_over(cli: Cli, predicted: Path, tmp_path: Path, option: str) -> None:
+    """A page in place of the manifest, or of the predictions, would be the end of them."""
+    truth = tmp_path / "truth.parquet"
+    cli("select", "demo", "--labels", "ham7", "-o", truth)
+    (tmp_path / "link.parquet").symlink_to(truth)
+    before = truth.read_bytes(), predicted.read_bytes()
+    for path in (truth, tmp_path / "link.parquet", predicted, tmp_path / "." / "predictions.csv"):
+        answer = cli("evaluate", predicted, "--target", truth, *FAST, option, path)
+        assert (answer.code, answer.out) == (2, "")
+        assert "is read here" in answer.err or "somebody has written" in answer.err
+    assert (truth.read_bytes(), predicted.read_bytes()) == before
+    one = tmp_path / "one.html"
+    assert cli("evaluate", predicted, "--target", truth, "--report", one, "--model-card", one).code == 2
+    assert not one.exists()
+
+
 def test_no_file_of_predictions(cli: Cli, tmp_path: Path) -> None:
     answer = cli("evaluate", tmp_path / "p.csv", "--target", "demo")
     assert answer.code == 2
