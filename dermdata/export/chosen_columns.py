@@ -58,16 +58,24 @@ def choose_columns(rows: LazyTable, asked: Sequence[str], *, flat: bool) -> Chos
     """
     if not asked and not flat:
         return ChosenColumns()
-    there, drop_empty = rows.column_names, flat and not asked
+    there = rows.column_names
     wanted = [*asked] or [ALL_EXTRA if name == EXTRA else name for name in there]
     require_columns(wanted, there)
-    keys, stated = scan_rows(rows, wanted, count=drop_empty)
+    keys, stated = scan_rows(rows, wanted, count=flat and not asked)
     own = [f"{EXTRA}.{key}" for key in sorted(keys)]
-    names = dict.fromkeys(one for name in wanted for one in (own if name == ALL_EXTRA else [name]))
+    names = expand_extra(wanted, own)
     require_keys(names, there, own)
-    if not drop_empty:
-        return ChosenColumns(tuple(names), flat)
-    return ChosenColumns(tuple(name for name in names if name in {*stated, *own}), flat)
+    return ChosenColumns(tuple(keep_names(names, {*stated, *own}) if flat and not asked else names), flat)
+
+
+def expand_extra(wanted: Iterable[str], own: Sequence[str]) -> list[str]:
+    """The names, each once, with the source's own columns for all of them."""
+    return list(dict.fromkeys(one for name in wanted for one in (own if name == ALL_EXTRA else [name])))
+
+
+def keep_names(names: Iterable[str], kept: set[str]) -> list[str]:
+    """Those of the names that are kept."""
+    return [name for name in names if name in kept]
 
 
 def require_columns(names: Iterable[str], there: Sequence[str]) -> None:
