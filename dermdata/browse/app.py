@@ -155,7 +155,7 @@ class Browsing:
                 for number, (title, _) in enumerate(self.pictures.list_masks(row))
             ],
             "probabilities": self.probabilities(row),
-            "issue": self.exclusions.keys.get(str(index.table["key"][row].as_py())),
+            "issue": self._find_issue(row, self.exclusions.keys),
         }
 
     def pair(self, row: int, other: int) -> dict[str, Any]:
@@ -227,15 +227,21 @@ class Browsing:
 
     def marked(self) -> dict[str, Any]:
         """The rows that are marked."""
-        rows = np.flatnonzero(self.index.marks.rows)
+        rows = np.flatnonzero(self.index.marks.rows)[:MOST_ROWS]
         issues = self.exclusions.keys
-        tiles = self.index.describe_rows(rows[:MOST_ROWS])
+        tiles = self.index.describe_rows(rows)
         return {
             **self.describe_marks(),
             "items": [
-                {"row": one["row"], "key": one["key"], "issue": issues.get(one["key"], "")} for one in tiles
+                {"row": tile["row"], "key": tile["key"], "issue": self._find_issue(tile["row"], issues) or ""}
+                for tile in tiles
             ],
         }
+
+    def _find_issue(self, row: int, issues: Mapping[str, str]) -> str | None:
+        """Why a row is marked; None where it is not."""
+        names = (str(self.index.table["key"][row].as_py()), *self.index.list_other_names([row]))
+        return next((issues[name] for name in names if name in issues), None)
 
     def mark(self, asked: Any) -> dict[str, Any]:
         """Mark rows, or take their marks away; the list on disk is written before this answers.

@@ -392,6 +392,17 @@ def test_a_full_or_read_only_disk_is_told_and_the_mark_is_not_shown(
     assert not list(browsing.exclusions.path.parent.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_told_at_the_start(
+    demo: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(demo._resources, "say", said.append)
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)
+    with demo.browse(exclusions=tmp_path / "list.tsv"):
+        assert [one.split(":")[0] for one in said] == ["warning"]
+        assert "nothing can be marked" in said[0]
+
+
 def test_a_fault_of_ours_is_told_in_words(browsing: Browsing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Browsing, "view", lambda _: 1 / 0)
     client = client_of(browsing, raises=False)
