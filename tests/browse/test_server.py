@@ -459,6 +459,20 @@ def test_a_list_that_became_something_else_is_told_and_left_alone(
     assert ask("rows", marked="yes")["total"] == 1
 
 
+def test_a_list_behind_a_link_stays_there(demo: Manifest, tmp_path: Path) -> None:
+    """A link that a person made, to a list that is there or not yet; a loop of links is none."""
+    (tmp_path / "lists").mkdir()
+    link = tmp_path / "exclusions.tsv"
+    link.symlink_to(tmp_path / "lists" / "mine.tsv")
+    look_at(demo, tmp_path).mark({"rows": [0], "marked": True})
+    assert link.is_symlink()
+    assert len(read_exclusions(tmp_path / "lists" / "mine.tsv")) == 1
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(StorageError, match="symbolic link"):
+        look_at(demo, tmp_path)
+
+
 def test_two_servers_that_mark_at_once_lose_nothing(tmp_path: Path) -> None:
     lists = [ExclusionFile(tmp_path / "list.tsv") for _ in range(2)]
 
