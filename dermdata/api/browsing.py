@@ -3,6 +3,7 @@
 import html
 import json
 import logging
+import os
 import sys
 import threading
 import webbrowser
@@ -396,6 +397,10 @@ def serve_page(resources: Resources, manifest: "Manifest", request: BrowseReques
             resources.say(
                 f"warning: {request.host} lets other machines look at these pictures if they have the address; "
                 "it is not encrypted"
+            )
+        if not os.access(request.exclusions.absolute().parent, os.W_OK):
+            resources.say(
+                f"warning: {request.exclusions} cannot be written, so nothing can be marked; --exclusions FILE is another"
             )
         show_unused()  # the page's libraries use anyio
         server = PageServer(open_browsing(resources, manifest, request), place)

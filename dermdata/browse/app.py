@@ -1,7 +1,6 @@
 """The addresses of `browse`: the page, and JSON answers about rows; a row is named by its number, never by a path."""
 
 import json
-import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from starlette.routing import Route
 from dermdata.browse.guard import say
 from dermdata.browse.index import GROUP_TITLES, GROUPS, PREDICTIONS_HINT, PictureIndex, PictureQuery
 from dermdata.browse.pictures import NoPicture, PictureStore
+from dermdata.browse.questions import read_marks, read_number, read_query
 from dermdata.browse.similar import compare_pictures, find_near
 from dermdata.errors import BadTable, DermdataError, StorageError, UsageError
 from dermdata.manifest.exclusions import ExclusionFile
@@ -27,10 +27,7 @@ from dermdata.manifest.exclusions import ExclusionFile
 MOST_ROWS = 500  # of one answer
 MOST_RELATED = 60
 MOST_GROUPS = 40  # of a facet that have a matrix of their own
-MOST_MARKED = 20_000  # by one request
 MOST_BYTES = 4 << 20  # of a request
-MOST_LETTERS = 500  # of a reason
-HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # no text file can hold them
 NO_NAME = "a list names images by dataset/image_id on one line, and these rows have no such name"
 ASSETS = {
     "browse.css": "text/css",
@@ -155,7 +152,7 @@ class Browsing:
                 for number, (title, _) in enumerate(self.pictures.list_masks(row))
             ],
             "probabilities": self.probabilities(row),
-            "issue": self.exclusions.keys.get(str(index.table["key"][row].as_py())),
+            "issue": self._find_issue(row, self.exclusions.keys),
         }
 
     def pair(self, row: int, other: int) -> dict[str, Any]:
@@ -227,15 +224,21 @@ class Browsing:
 
     def marked(self) -> dict[str, Any]:
         """The rows that are marked."""
-        rows = np.flatnonzero(self.index.marks.rows)
+        rows = np.flatnonzero(self.index.marks.rows)[:MOST_ROWS]
         issues = self.exclusions.keys
-        tiles = self.index.describe_rows(rows[:MOST_ROWS])
+        tiles = self.index.describe_rows(rows)
         return {
             **self.describe_marks(),
             "items": [
-                {"row": one["row"], "key": one["key"], "issue": issues.get(one["key"], "")} for one in tiles
+                {"row": tile["row"], "key": tile["key"], "issue": self._find_issue(tile["row"], issues) or ""}
+                for tile in tiles
             ],
         }
+
+    def _find_issue(self, row: int, issues: Mapping[str, str]) -> str | None:
+        """Why a row is marked; None where it is not."""
+        names = (str(self.index.table["key"][row].as_py()), *self.index.list_other_names([row]))
+        return next((issues[name] for name in names if name in issues), None)
 
     def mark(self, asked: Any) -> dict[str, Any]:
         """Mark rows, or take their marks away; the list on disk is written before this answers.
@@ -289,73 +292,6 @@ def join_fields(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> lis
         {"name": name, "note": notes[name], "values": both, "same": both[0] == both[1]}
         for name, both in values.items()
     ]
-
-
-def read_marks(asked: Any, size: int) -> tuple[list[int], bool, str]:
-    """Which rows, whether they are marked, and why; UsageError for what is no such request."""
-    said = asked if isinstance(asked, dict) else {}
-    rows, marked, issue = said.get("rows", ()), said.get("marked"), said.get("issue", "")
-    if not (is_row_list(rows) and isinstance(marked, bool) and is_short_text(issue)):
-        raise UsageError("a mark is {rows: [numbers], marked: true or false, issue: text}")
-    if any(not 0 <= one < size for one in rows):
-        raise UsageError("there is no such row")
-    return list(rows), marked, " ".join(issue.split())
-
-
-def is_row_list(rows: Any) -> bool:
-    """Whether these are numbers, and not too many."""
-    return isinstance(rows, list) and len(rows) <= MOST_MARKED and all(type(one) is int for one in rows)
-
-
-def is_short_text(issue: Any) -> bool:
-    """Whether this may stand in a list as a reason."""
-    return isinstance(issue, str) and len(issue) <= MOST_LETTERS and not HALF_CHARACTERS.search(issue)
-
-
-def read_number(asked: Mapping[str, str], name: str, usual: int) -> int:
-    """A number that is not negative."""
-    text = asked.get(name) or str(usual)
-    if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise UsageError(f"{name} is a number")
-    return int(text)
-
-
-def read_query(asked: Mapping[str, str]) -> PictureQuery:
-    """Which rows are asked for; UsageError for what cannot be."""
-    cell = read_json(asked.get("cell"), list)
-    if len(cell) not in {0, 2}:
-        raise UsageError("a cell is [true class, predicted class]")
-    return PictureQuery(
-        where=asked.get("where", "").strip() or None,
-        filters=read_filters(asked.get("filters")),
-        search=asked.get("search", "").strip(),
-        marked={"yes": True, "no": False}.get(asked.get("marked", "")),
-        cell=(str(cell[0]), str(cell[1])) if cell else None,
-    )
-
-
-def read_filters(text: str | None) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    """The values of each facet; what can be no value is left out."""
-    filters = read_json(text, dict)
-    if not all(isinstance(values, list) for values in filters.values()):
-        raise UsageError("filters are {facet: [values]}")
-    plain = {
-        name: tuple(one for one in values if one is None or isinstance(one, (str, int, float, bool)))
-        for name, values in sorted(filters.items())
-        if values
-    }
-    return tuple(plain.items())
-
-
-def read_json(text: str | None, kind: type) -> Any:
-    """A parameter that is JSON of one kind; empty where there is none."""
-    try:
-        found = json.loads(text) if text else kind()
-    except (ValueError, RecursionError):
-        raise UsageError("a filter is not JSON") from None
-    if not isinstance(found, kind):
-        raise UsageError(f"a filter is no JSON {kind.__name__}")
-    return found
 
 
 # ------------------------------------------------------------------ routes

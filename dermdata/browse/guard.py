@@ -5,6 +5,7 @@ server's own: a page elsewhere whose name leads to 127.0.0.1 (DNS rebinding) say
 come from our own page.
 """
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+HTTP_PORT = 80
+HOST_WITH_PORT = re.compile(r":\d+$")
 SAFE_METHODS = {"GET", "HEAD"}
 NO_TOKEN = "this page needs the token of its address: open the whole address that `dermdata browse` printed"  # noqa: S105
 
@@ -75,8 +78,11 @@ class Guard:
 
     def is_own(self, host: str) -> bool:
         """Whether the server is called so."""
-        number, _, port = host.rpartition(":")
-        return host in self.hosts or (port == str(self.any_number) and is_number(number))
+        named = (
+            host if HOST_WITH_PORT.search(host) else f"{host}:{HTTP_PORT}"
+        )  # a browser leaves that one out
+        number, _, port = named.rpartition(":")
+        return named in self.hosts or (port == str(self.any_number) and is_number(number))
 
     def is_known(self, cookies: str, token: str) -> bool:
         """Whether a request has the token, in its address or its cookie."""

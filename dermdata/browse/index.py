@@ -15,7 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dermdata.browse.facets import Codes, Facet, Mask, Names, column_is_stated, make_facets
+from dermdata.browse.facets import (
+    MOST_LETTERS,
+    NO_FILE,
+    Codes,
+    Facet,
+    Mask,
+    Names,
+    column_is_stated,
+    make_facets,
+)
 from dermdata.browse.similar import group_alike
 from dermdata.errors import UsageError
 from dermdata.images.thumbnails import is_sensitive
@@ -317,19 +326,19 @@ class PictureIndex:
     def _describe(self, row: int, cell: Mapping[str, Any], group: str | None) -> dict[str, Any]:
         found = {
             "row": row,
-            "key": cell["key"],
-            "image_id": cell["image_id"],
-            "dataset": cell["dataset"],
-            "title": cell.get("diagnosis_name") or cell.get("label_raw") or "",
-            "label": cell.get("label"),
-            "split": cell.get("split") or cell.get("split_official"),
-            "problem": cell["image_problem"] or (None if cell["path"] else "no image file"),
+            "key": shorten(cell["key"]),
+            "image_id": shorten(cell["image_id"]),
+            "dataset": shorten(cell["dataset"]),
+            "title": shorten(cell.get("diagnosis_name") or cell.get("label_raw") or ""),
+            "label": shorten(cell.get("label")),
+            "split": shorten(cell.get("split") or cell.get("split_official")),
+            "problem": shorten(cell["image_problem"]) or (None if cell["path"] else NO_FILE),
             "width": cell["width"],
             "height": cell["height"],
             "blur": is_sensitive(cell["modality"], cell["body_site"]),
             "masks": (cell["mask_path"] is not None) + len(cell.get("masks") or ()),
             "marked": bool(self.marks.rows[row]),
-            "group": self._name_group(row, cell, group),
+            "group": shorten(self._name_group(row, cell, group)),
         }
         return found | self._predicted(row)
 
@@ -399,6 +408,11 @@ def find_other_names(table: pa.Table) -> pa.Array | None:
     """Each row's dataset and image id as a list names it; None where those are the keys."""
     names = row_keys(table)
     return None if names.equals(text_column(table, "key")) else names
+
+
+def shorten(text: str | None) -> str | None:
+    """A text for a tile; of a very long one the beginning."""
+    return text if text is None or len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
 
 
 def number_column(column: pa.ChunkedArray) -> tuple[NDArray[Any], Mask]:

@@ -127,7 +127,9 @@ def column_to_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     """Numbers in all their digits; words that are kept as codes or bytes as words; of a list that it is one."""
     if kinds.is_nested(column.type):
         return pa.chunked_array([pa.array([LIST_CELL] * len(column), pa.string())])
-    if kinds.is_floating(column.type):
+    if kinds.is_floating(column.type) and has_fractions(column):
+        return column.cast(pa.float64()).cast(pa.string())  # the shortest text that is the same number
+    if kinds.is_floating(column.type):  # ids, perhaps, as Python says them
         return pa.chunked_array(
             [[None if cell is None else repr(cell) for cell in column.to_pylist()]], pa.string()
         )
@@ -135,6 +137,13 @@ def column_to_text(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadTable(f"{what} is no text: {error}") from error
+
+
+def has_fractions(column: pa.ChunkedArray) -> bool:
+    """Whether a column of numbers has one that is no whole number: then it is of no ids."""
+    numbers = column.cast(pa.float64())
+    fractions = pc.and_(pc.is_finite(numbers), pc.not_equal(pc.floor(numbers), numbers))
+    return bool(pc.any(fractions, min_count=0).as_py())
 
 
 def parse_json_lines(data: bytes, name: str) -> pa.Table:

@@ -220,7 +220,7 @@ class ExclusionFile:
         disk.require_file(path)
         if not path.parent.is_dir():
             raise StorageError(f"there is no folder {path.parent} for the list {path.name}")
-        self._place = path.resolve()
+        self._place = Path(os.path.realpath(path))  # which no loop of links stops
         self._state = self._find_state()
         self._images = self._read() if self._state else {}
 

@@ -271,3 +271,19 @@ def test_pictures_of_any_kind_are_jpegs_and_all_else_is_said_in_words(tmp_path: 
             else:
                 assert (said.status_code, said.headers["content-type"]) == (404, "application/json"), name
                 assert said.json()["error"]["message"]
+
+
+def test_a_mask_of_any_kind_is_drawn_or_said_in_words(tmp_path: Path) -> None:
+    files = PICTURES | NO_PICTURES
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    table = tmp_path / "own.csv"
+    lines = [f"{name},cmyk.jpg,{name}" for name in files]
+    table.write_text("image_id,path,mask_path\n" + "\n".join(lines), encoding="utf-8")
+    client = client_of(look_at(dd.open_session(cache=tmp_path / "cache").load(table), tmp_path))
+    for row, name in enumerate(files):
+        said = client.get(f"/mask/{row}/0")
+        if name in PICTURES:
+            assert Image.open(io.BytesIO(said.content)).size == (30, 20), name
+        else:
+            assert (said.status_code, "mask" in said.json()["error"]["message"]) == (404, True), name

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
+from browse.conftest import TOKEN
 from dermdata.api.manifest import Manifest
+from dermdata.browse.app import Browsing, make_app
+from dermdata.browse.guard import Guard
 from dermdata.browse.listening import PageAddress, open_address
 from dermdata.errors import StorageError, UsageError
 
@@ -91,6 +95,17 @@ def test_an_open_page_is_asked_by_numbers_and_own_names_and_never_by_another(
             ):
                 headers = {"host": f"10.1.2.3:{url.port}", "origin": f"{origin}:{url.port}"}
                 assert client.post("/api/marks", json=marks, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost", 200), ("localhost:80", 200), ("10.1.2.3", 200), ("[fe80::1]", 200), ("evil.example", 421),
+     ("localhost:8000", 421), ("10.1.2.3:8000", 421), ("", 421)],
+)  # fmt: skip
+def test_a_browser_leaves_port_80_out(browsing: Browsing, host: str, status: int) -> None:
+    guard = Guard(make_app(browsing), TOKEN, frozenset({"localhost:80"}), "dermdata-80", any_number=80)
+    said = TestClient(guard).get("/api/marks", params={"token": TOKEN}, headers={"host": host})
+    assert said.status_code == status
 
 
 def test_a_taken_port_is_told_before_anything_is_read(tmp_path: Path, cli: Callable) -> None:

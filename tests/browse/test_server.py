@@ -392,6 +392,17 @@ def test_a_full_or_read_only_disk_is_told_and_the_mark_is_not_shown(
     assert not list(browsing.exclusions.path.parent.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_told_at_the_start(
+    demo: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(demo._resources, "say", said.append)
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)
+    with demo.browse(exclusions=tmp_path / "list.tsv"):
+        assert [one.split(":")[0] for one in said] == ["warning"]
+        assert "nothing can be marked" in said[0]
+
+
 def test_a_fault_of_ours_is_told_in_words(browsing: Browsing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Browsing, "view", lambda _: 1 / 0)
     client = client_of(browsing, raises=False)
@@ -446,6 +457,20 @@ def test_a_list_that_became_something_else_is_told_and_left_alone(
     after = os.lstat(path)
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert ask("rows", marked="yes")["total"] == 1
+
+
+def test_a_list_behind_a_link_stays_there(demo: Manifest, tmp_path: Path) -> None:
+    """A link that a person made, to a list that is there or not yet; a loop of links is none."""
+    (tmp_path / "lists").mkdir()
+    link = tmp_path / "exclusions.tsv"
+    link.symlink_to(tmp_path / "lists" / "mine.tsv")
+    look_at(demo, tmp_path).mark({"rows": [0], "marked": True})
+    assert link.is_symlink()
+    assert len(read_exclusions(tmp_path / "lists" / "mine.tsv")) == 1
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(StorageError, match="symbolic link"):
+        look_at(demo, tmp_path)
 
 
 def test_two_servers_that_mark_at_once_lose_nothing(tmp_path: Path) -> None:

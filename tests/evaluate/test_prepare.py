@@ -85,6 +85,17 @@ def test_json_lines_may_hold_the_probabilities_as_an_object() -> None:
     ]
 
 
+def test_numbers_of_parquet_are_the_same_numbers_as_text_and_ids_stay_ids() -> None:
+    """Of any size and precision; a column of whole numbers may be one of ids."""
+    values = np.array([0.1, 1 / 3, 1e-7, 5e-324, 1.7e308, -0.0, np.inf, 2.0])
+    for kind in (np.float64, np.float32, np.float16):
+        with np.errstate(over="ignore"):
+            column = values.astype(kind)
+        found = parse_predictions(parquet(pa.table({"p": column, "id": [1.0, 2.0, None, 4.0] * 2})), "p")
+        assert [float(cell) for cell in found["p"].to_pylist()] == column.tolist()
+        assert found["id"].to_pylist() == ["1.0", "2.0", None, "4.0"] * 2
+
+
 def test_parquet_keeps_every_digit() -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"key": ["a"], "MEL": pa.array([0.1 + 0.2]), "features": [[1.0]]}), buffer)
