@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -104,3 +105,10 @@ def review_list() -> str:
         for one in doubts
     ]
     return table(("dataset", "word", "our reading", "why it is in doubt"), rows)
+
+
+def leakage() -> str:
+    """The table of `benchmarks/leakage.py` as it was measured last."""
+    page = (Path(__file__).parents[1] / "benchmarks/README.md").read_text(encoding="utf-8")
+    section = page.partition("<!-- run: leakage -->")[2].partition("<!-- end -->")[0]
+    return section.partition("\n\n")[2].strip()

@@ -33,6 +33,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "manifest columns": docs_tables.columns,
     "concept tree": docs_tables.tree,
     "label spaces": docs_tables.spaces,
+    "leakage": docs_tables.leakage,
     "crosswalk in numbers": docs_tables.crosswalk_in_numbers,
     "review list": docs_tables.review_list,
     "proposals in numbers": docs_words.proposals_in_numbers,
