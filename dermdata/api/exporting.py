@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dermdata.api.targets import Loaded
     from dermdata.export import ExportResult as ExportResult
     from dermdata.export import Job
+    from dermdata.images.frames import Frame
 
 
 def require_out(out: str | None) -> None:
@@ -197,6 +198,8 @@ class ExportRequest:
     split: str | None = None
     fold: int | None = None
     size: int | None = None
+    resize: str | None = None  # as typed: 224, 320x240
+    fit: str | None = None  # pad unless told
     strip_exif: bool = False
     redistributable: bool = False
     copy: bool = False
@@ -206,6 +209,19 @@ class ExportRequest:
     allow_missing: bool = False
     jobs: int | None = None
     engine: str | None = None
+
+    @property
+    def frame(self) -> "Frame | None":
+        """The size that every image gets; UsageError for what is none, and beside `size`."""
+        from dermdata.images.frames import parse_frame
+
+        if self.resize is None and self.fit is not None:
+            raise UsageError("--fit says how --resize fits", hint="add --resize 224")
+        if self.resize is None:
+            return None
+        if self.size is not None:
+            raise UsageError("--size and --resize both say how large images are", hint="give one of them")
+        return parse_frame(self.resize, self.fit or "pad")
 
     @property
     def is_lean(self) -> bool:
@@ -331,7 +347,8 @@ def open_job(resources: Resources, loaded: "Loaded", request: ExportRequest) -> 
         progress = stack.enter_context(resources.show_progress())
         yield export.Job(
             table=table, rest=loaded.rest, roots=loaded.roots, out=Path(request.out), bucket=bucket, make=make,
-            embed=request.embed, split=request.split, fold=request.fold, size=request.size, strip=request.strip_exif,
+            embed=request.embed, split=request.split, fold=request.fold, size=request.size,
+            frame=request.frame, strip=request.strip_exif,
             redistributable=request.redistributable, copy=request.copy, allow_missing=request.allow_missing,
             jobs=request.jobs or count_cores(), excel_safe=request.excel_safe, entries=entries, progress=progress,
             missing=missing, columns=tuple(request.columns), flat=request.flat,

@@ -333,6 +333,8 @@ class Manifest(ConvertibleRows, SelectableRows):
         split: str | None = None,
         fold: int | None = None,
         size: int | None = None,
+        resize: "str | tuple[int, int] | None" = None,
+        fit: Literal["pad", "crop", "stretch"] | None = None,
         strip_exif: bool = False,
         redistributable: bool = False,
         copy: bool = False,
@@ -367,6 +369,10 @@ class Manifest(ConvertibleRows, SelectableRows):
             The rows of this fold are the part `val`, those of the others `train`.
         size : int, optional
             Scale images down so that the longest side has so many pixels.
+        resize : str or tuple of int, optional
+            Bring each image to this width and height in pixels, as "224", "320x240" or (320, 240); masks and boxes follow.
+        fit : {"pad", "crop", "stretch"}, optional
+            How, "pad" unless told: with black bars, cut at the edges, or out of proportion.
         strip_exif : bool, default False
             Images without private metadata.
         redistributable : bool, default False
@@ -404,6 +410,7 @@ class Manifest(ConvertibleRows, SelectableRows):
         request = ExportRequest(
             name=name, out=os.fspath(out), labels=labels, strict=strict,
             share=find_share(labels, differential, min_weight), embed=embed, split=split, fold=fold, size=size,
+            resize=to_size_text(resize), fit=fit,
             strip_exif=strip_exif, redistributable=redistributable, copy=copy, excel_safe=excel_safe,
             columns=tuple(columns), flat=flat, allow_missing=allow_missing, jobs=jobs, engine=engine,
         )  # fmt: skip
@@ -472,6 +479,11 @@ def to_option_text(words: Mapping[str, float] | Sequence[str] | str) -> str:
     if isinstance(words, Mapping):
         words = [f"{name}={share:g}" for name, share in words.items()]
     return words if isinstance(words, str) else ",".join(words)
+
+
+def to_size_text(size: "str | tuple[int, int] | None") -> str | None:
+    """Width and height as the command takes them."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else size
 
 
 def to_names(text: str) -> tuple[str, ...]:

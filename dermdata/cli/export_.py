@@ -36,6 +36,8 @@ def export(
     differential: options.DifferentialOption = None,
     min_weight: options.WeightOption = None,
     pixels: own.SizeOption = None,
+    resize: own.ResizeOption = None,
+    fit: own.FitOption = None,
     strip_exif: own.StripOption = False,
     redistributable: own.RightsOption = False,
     copy: own.CopyOption = False,
@@ -60,7 +62,8 @@ def export(
     manifest = Manifest.from_targets(state, targets or all_cached(state)).narrow(where, exclude=exclude or ())
     asked: dict[str, Any] = {
         "labels": labels, "strict": strict, "differential": differential, "min_weight": min_weight, "embed": embed,
-        "split": split, "fold": fold, "size": pixels, "strip_exif": strip_exif, "redistributable": redistributable,
+        "split": split, "fold": fold, "size": pixels, "resize": resize, "fit": fit,
+        "strip_exif": strip_exif, "redistributable": redistributable,
         "copy": copy, "excel_safe": excel_safe, "jobs": jobs, "columns": own.split_names(columns), "flat": flat,
     }  # fmt: skip
     if dry_run:

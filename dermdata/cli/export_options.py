@@ -18,8 +18,16 @@ STRIP_HELP = "Nothing but the picture: no EXIF, XMP, IPTC, comments; the pixels 
 RIGHTS_HELP = "Only images whose license allows passing them on; left-out.csv lists the others."
 LEAVE_OUT = 'that is exit 8; `--where "image_problem is null"` (or `mask_path is not null`) leaves them out with exit 0'
 COPY_HELP = "imagefolder, coco, yolo, masks: files of its own instead of links to the cache."
+RESIZE_HELP = "Bring each image to this width and height, small ones too; masks and boxes follow."
+FIT_HELP = "How --resize does it: black bars, cut at the edges, or out of proportion. (default: pad)"
 COLUMNS_HELP = "parquet, csv, jsonl: only these columns, such as key,path,label,extra.NAME."
 FLAT_HELP = "parquet, csv, jsonl: plain words and numbers; extra.* as columns, none without a value."
+
+
+def list_fits(incomplete: str) -> list[str]:
+    """For completion."""
+    return [one for one in ("pad", "crop", "stretch") if one.startswith(incomplete)]
+
 
 FormatArgument = Annotated[
     str, typer.Argument(metavar="FORMAT", autocompletion=format_names, help=FORMATS_HELP, show_default=False)
@@ -28,6 +36,10 @@ OutOption = Annotated[str, typer.Option("--output", "-o", help=OUT_HELP, metavar
 EmbedOption = Annotated[bool, typer.Option("--embed/--no-embed", help=EMBED_HELP)]
 FoldOption = Annotated[int | None, typer.Option(min=0, help=FOLD_HELP, metavar="K")]
 SizeOption = Annotated[int | None, typer.Option("--size", min=1, help=SIZE_HELP, metavar="PX")]
+ResizeOption = Annotated[str | None, typer.Option(help=RESIZE_HELP, metavar="WxH")]
+FitOption = Annotated[
+    str | None, typer.Option(help=FIT_HELP, metavar="pad|crop|stretch", autocompletion=list_fits)
+]
 StripOption = Annotated[bool, typer.Option("--strip-exif", help=STRIP_HELP)]
 RightsOption = Annotated[bool, typer.Option("--redistributable", help=RIGHTS_HELP)]
 CopyOption = Annotated[bool, typer.Option("--copy", help=COPY_HELP)]

@@ -146,7 +146,7 @@ def write_coco(job: Job) -> ExportResult:
     with plan.record.open_run(plan.fingerprints, job.progress) as run:
         todo = [one for one in plan.images if not run.is_kept(one.path)]
         made = [one for one in plan.files if not run.is_kept(one.path)]
-        if job.copy and job.size is None:
+        if job.copy and not job.recipe.resizes:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
         place_images(job, todo, image_digests(plan.job.table), run, level=True)
@@ -250,7 +250,7 @@ def build_split(
         for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
-    document = CocoDocument(document_head(job, words), shown, scaled, job.jobs, job.make)
+    document = CocoDocument(document_head(job, words), shown, scaled, job.jobs, job.make, job.frame)
     path = f"instances_{name}.json" if name else "annotations.json"
 
     def make(target: Path) -> None:

@@ -19,8 +19,10 @@ from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.export.job import Job, class_numbers, row_classes
 from dermdata.export.masks import MaskOutline, MaskTask, trace_mask
+from dermdata.export.metadata import BOX_SIDES
 from dermdata.export.row_images import lesion_masks, locate_nested_files
 from dermdata.images import check_image
+from dermdata.images.frames import Frame
 from dermdata.images.masks import Size
 from dermdata.manifest.columns import text_column
 from dermdata.progress import Progress
@@ -29,7 +31,7 @@ MASK_WINDOW = 512  # masks that wait for the writer at most
 TAIL_BYTES = 1 << 16  # bytes in which the last line is
 MASKS_TASK = "masks"
 UNNAMED_BOX = "box"
-BOX_SIDES = ("x", "y", "width", "height")
+OUTSIDE = "a box outside the part that --fit crop keeps"
 SUMMARY_PREFIX = b'"summary": '
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -73,6 +75,7 @@ class CocoDocument:
     folder: Path | None  # of the images, when they have another size there than as stored
     jobs: int
     make: ExecutorFactory = thread_executor
+    frame: Frame | None = None  # that every image was brought to
 
 
 @dataclass
@@ -92,11 +95,11 @@ def document_chunks(document: CocoDocument, progress: Progress) -> Iterator[byte
         "{" + "".join(f"{encode(name)}: {encode(value)},\n" for name, value in document.head.items())
     ).encode()
     with document.make(document.jobs) as pool:
-        sizes = [size for _, size in map_ordered(pool, make_size_reader(document.folder), document.images)]
+        sizes = [size for _, size in map_ordered(pool, make_size_reader(document), document.images)]
         yield from list_chunks("images", image_entries(document.images, sizes))
         progress.begin(MASKS_TASK, sum(len(one.masks) for one in document.images), "masks")
         yield from list_chunks(
-            "annotations", annotation_entries(document.images, sizes, pool, tally, left_out, progress)
+            "annotations", annotation_entries(document, sizes, pool, tally, left_out, progress)
         )
         progress.end(MASKS_TASK)
     yield from list_chunks("masks_left_out", left_out)
@@ -118,7 +121,7 @@ def image_entries(images: Sequence[CocoImage], sizes: Sequence[Size]) -> Iterato
 
 
 def annotation_entries(
-    images: Sequence[CocoImage],
+    document: CocoDocument,
     sizes: Sequence[Size],
     pool: Executor,
     tally: MaskTally,
@@ -126,9 +129,10 @@ def annotation_entries(
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
     """An annotation for each outline, in the order of the images; what has none is tallied and listed."""
+    images, frame = document.images, document.frame
     named = [(at, mask) for at, one in enumerate(images) for mask in one.masks]
     outlined_images = set()
-    for (at, mask), found in map_ordered(pool, lambda pair: read_outline(pair, images, sizes), named):
+    for (at, mask), found in map_ordered(pool, lambda pair: read_outline(pair, images, sizes, frame), named):
         progress.advance(MASKS_TASK, 1)
         tally.soft += found.soft
         if found.problem:
@@ -139,21 +143,23 @@ def annotation_entries(
         tally.annotations += 1
         yield annotation_entry(tally.annotations, at + 1, mask.category, sizes[at], found)
     for at, one in ((at, box) for at, image in enumerate(images) for box in image.boxes):
+        box = scale_box(one.box, images[at].stored, sizes[at], frame)
+        if box is None:
+            tally.problems[OUTSIDE] += 1
+            continue
         outlined_images.add(at)
         tally.annotations += 1
-        yield box_entry(
-            tally.annotations, at + 1, one.category, scale_box(one.box, images[at].stored, sizes[at])
-        )
+        yield box_entry(tally.annotations, at + 1, one.category, box)
     tally.unannotated_images = len(images) - len(outlined_images)
 
 
 def read_outline(
-    pair: tuple[int, MaskRef], images: Sequence[CocoImage], sizes: Sequence[Size]
+    pair: tuple[int, MaskRef], images: Sequence[CocoImage], sizes: Sequence[Size], frame: Frame | None
 ) -> MaskOutline:
     at, mask = pair
     if mask.path is None:
         return MaskOutline(problem="no such file")
-    return trace_mask(MaskTask(mask.path, images[at].stored, sizes[at], images[at].path))
+    return trace_mask(MaskTask(mask.path, images[at].stored, sizes[at], images[at].path, frame))
 
 
 def annotation_entry(
@@ -175,16 +181,24 @@ def box_entry(number: int, image: int, category: int, box: Sequence[float]) -> d
     }  # fmt: skip
 
 
-def scale_box(box: Sequence[float], stored: Size, size: Size) -> list[float]:
-    """The box in the pixels of the exported image."""
+def scale_box(
+    box: Sequence[float], stored: Size, size: Size, frame: Frame | None = None
+) -> list[float] | None:
+    """The box in the pixels of the exported image; None where nothing of it is left."""
+    if frame is not None:
+        moved = frame.place(stored).move_box(box, stored)
+        return None if moved is None else [round(side, 3) for side in moved]
     across, down = size[0] / stored[0], size[1] / stored[1]
     return [round(one * scale, 3) for one, scale in zip(box, (across, down, across, down), strict=True)]
 
 
-def make_size_reader(folder: Path | None) -> Callable[[CocoImage], Size]:
+def make_size_reader(document: CocoDocument) -> Callable[[CocoImage], Size]:
     """How to find the size that an image has in the export: a scaled one's is in its file."""
+    folder, frame = document.folder, document.frame
 
     def look(one: CocoImage) -> Size:
+        if frame is not None:
+            return frame.size
         if folder is None:
             return one.stored
         try:

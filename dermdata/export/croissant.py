@@ -43,7 +43,13 @@ from dermdata.export.job import (
     row_splits,
     split_parts,
 )
-from dermdata.export.metadata import IMAGE_FEATURE, feature_metadata, provenance_metadata, to_portable_types
+from dermdata.export.metadata import (
+    IMAGE_FEATURE,
+    feature_metadata,
+    follow_resize,
+    provenance_metadata,
+    to_portable_types,
+)
 from dermdata.export.output_folder import OutputFile, left_out_files, open_job_record, plan_files, write_files
 from dermdata.export.parquet import IMAGE_COLUMN, IMAGE_DESCRIPTIONS, IMAGE_TYPE, MASK_COLUMN, ImageTable
 from dermdata.export.record import ExportRecord
@@ -100,7 +106,11 @@ def embed_images(job: Job) -> tuple[Job, ImageTable, dict[str, int]]:
     sizes = file_sizes(table, found)
     column = ImageColumn(found, sizes, job.recipe, image_digests(table))
     images = pair_with_masks(column, lesion_masks(table, job))
-    return job, add_metadata(ImageTable(to_portable_types(table), images, sizes)), note_images(job, found)
+    return (
+        job,
+        add_metadata(ImageTable(to_portable_types(follow_resize(table, job.recipe)), images, sizes)),
+        note_images(job, found),
+    )
 
 
 def point_to_cache(job: Job) -> tuple[Job, ImageTable, dict[str, int]]:

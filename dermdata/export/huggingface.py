@@ -40,6 +40,7 @@ from dermdata.export.metadata import (
     class_label_feature,
     feature_metadata,
     features_to_yaml,
+    follow_resize,
     manifest_provenance,
     provenance_metadata,
     schema_features,
@@ -124,8 +125,9 @@ def decide_files(job: Job) -> tuple[Job, ExportRecord, list[OutputFile], Sequenc
 
 def build_image_table(job: Job, found: Sequence[str | None]) -> ImageTable:
     """All rows as the files will have them."""
+    table = follow_resize(job.table, job.recipe)
     table = to_portable_types(
-        job.table.select([name for name in job.table.column_names if name not in REPLACED_COLUMNS])
+        table.select([name for name in table.column_names if name not in REPLACED_COLUMNS])
     )
     numbers = class_numbers(row_classes(job.table, job.label), job.classes)
     if job.classes:

@@ -36,6 +36,7 @@ from dermdata.export.kept_metadata import NeedsRedraw
 from dermdata.export.strip_jpeg import JPEG_SIGNATURE, strip_jpeg
 from dermdata.export.strip_png import PNG_SIGNATURE, strip_png
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
+from dermdata.images.frames import Frame
 from dermdata.images.image_file import MOST_BYTES, open_image_file
 from dermdata.images.levels import is_deep, to_sixteen_bits
 from dermdata.images.orientation import (
@@ -73,10 +74,16 @@ class Recipe:
     size: int | None = None  # longest side, pixels
     strip: bool = False  # private metadata removed
     mask: bool = False  # its pixels are classes, not light
+    frame: Frame | None = None  # width and height of each; not with `size`
+
+    @property
+    def resizes(self) -> bool:
+        """Whether pixels are made anew."""
+        return self.size is not None or self.frame is not None
 
     @property
     def changes(self) -> bool:
-        return self.strip or self.size is not None
+        return self.strip or self.resizes
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def make_image(task: ImageTask) -> bytes:
         data = reset_orientation(data)
     if not task.recipe.changes:
         return data
-    if task.recipe.size is not None or not can_strip(data):
+    if task.recipe.resizes or not can_strip(data):
         data = redraw(data, task.recipe, task.name)
     return remove_private_metadata(data, task.name) if task.recipe.strip else data
 
@@ -262,6 +269,8 @@ def redraw(data: bytes, recipe: Recipe, what: str) -> bytes:
     with convert_decode_errors(what), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
         if image.width * image.height > PIXEL_LIMIT:
             raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        if recipe.frame is not None:
+            return encode_image(frame_image(image, recipe.frame, mask=recipe.mask), image)
         longest = recipe.size or max(image.size)
         smaller = max(image.size) > longest
         if not smaller and can_strip(data):
@@ -282,6 +291,17 @@ def scale_image(image: Image.Image, longest: int, *, mask: bool) -> Image.Image:
     return small
 
 
+def frame_image(image: Image.Image, frame: Frame, *, mask: bool) -> Image.Image:
+    """The picture in its frame; a small one is enlarged."""
+    placed = frame.place(image.size)
+    if mask:
+        return placed.paste(image.resize(placed.scaled, Image.Resampling.NEAREST))
+    image.draft(None, tuple(round(side * REDUCING_GAP) for side in placed.scaled))  # type: ignore[arg-type]
+    whole = to_drawable_mode(image)
+    gap = None if whole.mode.startswith("I;16") else REDUCING_GAP  # Pillow cannot reduce these first
+    return placed.paste(whole.resize(placed.scaled, Image.Resampling.LANCZOS, reducing_gap=gap))
+
+
 def to_drawable_mode(image: Image.Image) -> Image.Image:
     """In a mode in which pixels can be averaged."""
     if image.mode in ("P", "PA"):
@@ -295,7 +315,7 @@ def find_depth_change(path: str, recipe: Recipe) -> str | None:
     """In words what becomes of pixels of more than 8 bits that cannot all stay what they are; None for others."""
     try:
         with open_image_file(path) as file, Image.open(file, formats=PILLOW_FORMATS) as image:
-            if image.format == "PNG" and recipe.size is None:
+            if image.format == "PNG" and not recipe.resizes:
                 return None  # its pixels are not touched
             if image.mode in ("I", "F"):
                 return SCALED_LEVELS

@@ -35,6 +35,7 @@ from dermdata.export.left_out import count_reasons
 from dermdata.export.metadata import (
     class_label_feature,
     feature_metadata,
+    follow_resize,
     provenance_metadata,
     to_portable_types,
 )
@@ -102,7 +103,7 @@ def write_imagefolder(job: Job) -> ExportResult:
     with record.open_run(plan.fingerprints, job.progress) as run:
         todo = [one for one in plan.images if not run.is_kept(one.path)]
         made = [piece for piece in plan.sidecars if not run.is_kept(piece.path)]
-        if job.copy and job.size is None:
+        if job.copy and not job.recipe.resizes:
             disk.require_space(job.out, sum(one.size for one in todo))
         run.begin()
         place_images(job, todo, image_digests(job.table), run)
@@ -169,6 +170,7 @@ def metadata_files(job: Job, folders: Sequence[str], placed: Sequence[PlacedImag
 def metadata_table(job: Job, table: pa.Table, paths: list[str], numbers: list[int | None]) -> pa.Table:
     """The manifest's columns, with `file_name` and `label` first, in Hugging Face's terms."""
     replaced = {*PATH_COLUMNS, "file_name", "label"}
+    table = follow_resize(table, job.recipe)
     table = to_portable_types(table.select([name for name in table.column_names if name not in replaced]))
     table = table.add_column(0, "file_name", pa.array(paths, pa.string()))
     table = table.add_column(1, "label", pa.array(numbers, pa.int64()))

@@ -14,6 +14,7 @@ from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import BadTable, UnknownName, UsageError
 from dermdata.export.image_bytes import Recipe
 from dermdata.export.left_out import NO_ROWS, partition_rows, restriction_reasons
+from dermdata.images.frames import Frame
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.image_files import ImageFinder
 from dermdata.manifest.lazy import DiskColumns, LazyTable
@@ -42,6 +43,7 @@ class Job:
     split: str | None = None  # only this part
     fold: int | None = None  # this fold is `val`, the others are `train`
     size: int | None = None  # longest side, pixels; None: as stored
+    frame: Frame | None = None  # width and height of each image, instead of `size`
     strip: bool = False  # images without private metadata
     redistributable: bool = False  # only images that may be passed on
     copy: bool = False  # imagefolder, coco: files of its own, no links
@@ -77,7 +79,7 @@ class Job:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe(self.size, self.strip)
+        return Recipe(self.size, self.strip, frame=self.frame)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def prepare_job(job: Job) -> Job:
     if job.split is not None:
         job = replace(job, table=select_split(job.table, job.split))
     if job.redistributable:
-        reasons = restriction_reasons(job.table, job.entries, adapted=job.size is not None)
+        reasons = restriction_reasons(job.table, job.entries, adapted=job.recipe.resizes)
         job = leave_out_rows(job, reasons, unusable=0)
     return job
 
@@ -270,6 +272,8 @@ def distinct_words(table: pa.Table, column: str) -> list[str]:
 
 def describe_changes(job: Job) -> str:
     size = f"at most {job.size} pixels on the longest side. " if job.size else ""
+    if job.frame:
+        size = f"{job.frame.width} x {job.frame.height} pixels each ({job.frame.fit}). "
     return size + ("EXIF, XMP, IPTC and comments removed." if job.strip else "")
 
 

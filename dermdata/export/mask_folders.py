@@ -50,6 +50,7 @@ from dermdata.export.row_images import (
     unique_names,
 )
 from dermdata.images import check_image
+from dermdata.images.frames import Frame
 from dermdata.images.masks import BinaryMask, Size
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.text import csv_lines
@@ -133,9 +134,8 @@ def mask_file(
     folder = f"{structure_name(job, mask)}/" if folders else ""
     facts = (drawn.stored, file_fingerprint(mask.path), recipe_version(job.recipe))
     target = job.out / image.path if job.recipe.size is not None else None
-    return SideFile(
-        f"{part}masks/{folder}{stem}.png", short_digest(facts), partial(draw_mask, mask, drawn, target)
-    )
+    make = partial(draw_mask, mask, drawn, target, job.frame)
+    return SideFile(f"{part}masks/{folder}{stem}.png", short_digest(facts), make)
 
 
 def structure_name(job: Job, mask: MaskRef) -> str:
@@ -144,10 +144,10 @@ def structure_name(job: Job, mask: MaskRef) -> str:
     return names[mask.category]
 
 
-def draw_mask(mask: MaskRef, drawn: DrawnImage, target: Path | None) -> bytes:
+def draw_mask(mask: MaskRef, drawn: DrawnImage, target: Path | None, frame: Frame | None) -> bytes:
     """The mask as a PNG, in the size that its image has in the export."""
     size = drawn.stored if target is None else read_size(target)
-    pixels, _, problem = read_mask(MaskTask(str(mask.path), drawn.stored, size, drawn.path))
+    pixels, _, problem = read_mask(MaskTask(str(mask.path), drawn.stored, size, drawn.path, frame))
     if pixels is None:
         raise CacheDamaged(f"{mask.path} was changed while it was read: {problem}")
     return encode_png(np.where(pixels, INSIDE, 0).astype(np.uint8))

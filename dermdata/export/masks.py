@@ -19,6 +19,7 @@ from PIL import Image
 
 from dermdata.export.image_bytes import PILLOW_FORMATS
 from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT
+from dermdata.images.frames import Frame, fit_mask
 from dermdata.images.image_file import read_image_file
 from dermdata.images.masks import BinaryMask, Size, brightness, scale_mask, threshold_mask
 from dermdata.images.orientation import read_orientation, reset_orientation, to_stored_frame
@@ -65,6 +66,7 @@ class MaskTask:
     stored: Size
     size: Size
     image: str | None = None  # absolute
+    frame: Frame | None = None  # instead of a plain scale to `size`
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def read_mask(task: MaskTask) -> tuple[BinaryMask | None, bool, str | None]:
     except DECODE_ERRORS as error:
         return None, False, f"cannot be decoded: {error_text(error, task.path)}"
     mask, soft = threshold_mask(values)
+    if task.frame is not None:
+        return fit_mask(mask, task.frame), soft, None
     return scale_mask(mask, task.size) if task.size != task.stored else mask, soft, None
 
 

@@ -15,11 +15,15 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from dermdata import disk
+from dermdata.export.image_bytes import Recipe
+from dermdata.images.frames import Placement, shrink_size
+from dermdata.images.masks import Size
 from dermdata.manifest.parquet import manifest_metadata
 
 EXPORT_DIGEST_KEY = b"dermdata.export"  # the key by which we know a file that we exported
 Feature = dict[str, Any] | list[Any]
 IMAGE_FEATURE: Feature = {"_type": "Image"}
+BOX_SIDES = ("x", "y", "width", "height")
 DTYPE_NAMES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
@@ -112,3 +116,47 @@ def feature_to_yaml(one: Feature) -> dict[str, Any]:
     if kind == "Value":
         return {"dtype": one["dtype"]}
     return {"struct": features_to_yaml(one)}
+
+
+def follow_resize(table: pa.Table, recipe: Recipe) -> pa.Table:
+    """The rows with the width, height and boxes that their images have in the export."""
+    if not recipe.resizes or not {"width", "height"} <= {*table.column_names}:
+        return table
+    stored = list(zip(table["width"].to_pylist(), table["height"].to_pylist(), strict=True))
+    placed = [find_placement(size, recipe) if all(size) else None for size in stored]
+    for side, name in enumerate(("width", "height")):
+        table = replace_column(table, name, [one and one.size[side] for one in placed])
+    if "boxes" not in table.column_names:
+        return table
+    rows = zip(table["boxes"].to_pylist(), placed, stored, strict=True)
+    return replace_column(table, "boxes", [follow_boxes(*row) for row in rows])
+
+
+def follow_boxes(boxes: list[dict[str, Any]] | None, placed: Placement | None, stored: Size) -> Any:
+    """A row's boxes in the exported image; as they are where its size is not known."""
+    return move_boxes(boxes, placed, stored) if boxes and placed else boxes
+
+
+def find_placement(stored: Size, recipe: Recipe) -> Placement:
+    """Where an image of this size lies in what the recipe makes of it."""
+    if recipe.frame is not None:
+        return recipe.frame.place(stored)
+    small = shrink_size(stored, recipe.size or max(stored))
+    return Placement(small, small, 0, 0)
+
+
+def move_boxes(boxes: Sequence[Mapping[str, Any]], placed: Placement, stored: Size) -> list[dict[str, Any]]:
+    """Boxes in the exported image; those of which nothing is left are gone."""
+    moved = [placed.move_box([box[name] for name in BOX_SIDES], stored) for box in boxes]
+    return [
+        {**box, **dict(zip(BOX_SIDES, sides, strict=True))}
+        for box, sides in zip(boxes, moved, strict=True)
+        if sides
+    ]
+
+
+def replace_column(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
+    """The table with other values in a column of the same type."""
+    place = table.column_names.index(name)
+    field = table.schema.field(place)
+    return table.set_column(place, field, pa.array(values, field.type))

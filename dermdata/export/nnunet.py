@@ -17,7 +17,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -63,8 +63,8 @@ from dermdata.export.row_images import (
     recipe_version,
     unique_names,
 )
+from dermdata.images.frames import shrink_size
 from dermdata.images.levels import is_deep, to_eight_bits
-from dermdata.images.masks import Size
 from dermdata.manifest.columns import text_column
 from dermdata.manifest.split_classes import CLASS_COLUMNS
 
@@ -173,15 +173,15 @@ def list_cases(job: Job, images: Sequence[DrawnImage]) -> list[NnunetCase]:
 
 def case_files(job: Job, case: NnunetCase) -> Iterator[SideFile]:
     """The image and the label map."""
-    recipe = Recipe(job.size)
+    recipe = Recipe(job.size, frame=job.frame)
     image = f"images{case.folder}/{case.name}_0000.png"
     task = ImageTask(case.image.path, None, recipe, case.digest, case.key, level=True)
-    version = recipe_version(Recipe(job.size, strip=True))  # Pillow's own version decides the bytes
+    version = recipe_version(replace(recipe, strip=True))  # Pillow's own version decides the bytes
     yield SideFile(
         image, short_digest(case.digest, version) if case.digest else "", partial(draw_image, task)
     )
     facts = [(one.category, file_fingerprint(one.path)) for one in case.image.masks]
-    label = partial(draw_labels, case.image, job, image)
+    label = partial(draw_labels, case.image, job)
     yield SideFile(
         f"labels{case.folder}/{case.name}.png", short_digest(facts, case.image.stored, version), label
     )
@@ -197,23 +197,17 @@ def draw_image(task: ImageTask) -> bytes:
     return held.getvalue()
 
 
-def draw_labels(image: DrawnImage, job: Job, path: str) -> bytes:
+def draw_labels(image: DrawnImage, job: Job) -> bytes:
     """The label map in the size that the image has in the export."""
-    size = image.stored if job.size is None else scaled_size(image, job, path)
+    size = job.frame.size if job.frame else shrink_size(image.stored, job.size or max(image.stored))
     levels = np.zeros(size[::-1], np.uint8)
     for mask in image.masks:
-        pixels, _, problem = read_mask(MaskTask(str(mask.path), image.stored, size, image.path))
+        task = MaskTask(str(mask.path), image.stored, size, image.path, job.frame)
+        pixels, _, problem = read_mask(task)
         if pixels is None:
             raise CacheDamaged(f"{mask.path} was changed while it was read: {problem}")
         levels[pixels] = mask.category
     return encode_png(levels)
-
-
-def scaled_size(image: DrawnImage, job: Job, path: str) -> Size:
-    """What becomes of the image with --size; the two files are made side by side, so none can ask the other."""
-    data = make_image(ImageTask(image.path, None, Recipe(job.size), level=True))
-    with convert_decode_errors(path), Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as made:
-        return made.size
 
 
 # ------------------------------------------------------------------ about the whole

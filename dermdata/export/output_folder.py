@@ -244,7 +244,7 @@ def write_files(
     """Make the pieces that are not there; `notes`: what else the result reports, in words -> rows."""
     with record.open_run(map_fingerprints(pieces), job.progress) as run:
         todo = [piece for piece in pieces if not run.is_kept(piece.path)]
-        if job.size is None:
+        if not job.recipe.resizes:
             require_output_space(job, [piece.bytes for piece in todo])
         run.begin()
         make_files(run, todo)

@@ -36,6 +36,7 @@ from dermdata.export.metadata import (
     EXPORT_DIGEST_KEY,
     IMAGE_FEATURE,
     feature_metadata,
+    follow_resize,
     provenance_metadata,
     to_portable_types,
 )
@@ -100,7 +101,7 @@ def write_parquet(job: Job) -> ExportResult:
     with hold_output(job):
         kept = [one for one in plan.shards if is_shard_current(job, plan, one)]
         todo = [one for one in plan.shards if one not in kept]
-        if job.size is None:
+        if not job.recipe.resizes:
             require_output_space(job, [sum(plan.sizes[one.start : one.stop]) for one in todo])
         shards.delete_shards(place, stale_shards(job, plan))
         for shard in todo:
@@ -168,7 +169,7 @@ def plan_embedded(job: Job) -> ParquetPlan:
     reusable = all(sure or path is None for sure, path in zip(digest_flags(table), found, strict=True))
     missing = count_embed_problems(reasons)
     notes = dict(missing) | note_images(replace(job, table=table), found)
-    table, sizes = to_portable_types(table), file_sizes(table, found)
+    table, sizes = to_portable_types(follow_resize(table, job.recipe)), file_sizes(table, found)
     presence = "".join("-" if path is None else "i" for path in found)
     made = [recipe_version(job.recipe)] if job.recipe.changes else []
     fingerprint = shards.table_digest(table, sizes, presence, *made)

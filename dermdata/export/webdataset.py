@@ -36,7 +36,7 @@ from dermdata.export.job import (
     split_parts,
     take_values,
 )
-from dermdata.export.metadata import to_portable_types
+from dermdata.export.metadata import follow_resize, to_portable_types
 from dermdata.export.output_folder import (
     OutputFile,
     file_from_bytes,
@@ -126,7 +126,7 @@ def collect_samples(job: Job) -> tuple[Job, Samples]:
     table = job.table
     given = row_classes(table, job.label)
     return job, Samples(
-        table=table, keys=sample_keys(table), endings=image_endings(table, found, job.recipe),
+        table=follow_resize(table, job.recipe), keys=sample_keys(table), endings=image_endings(table, found, job.recipe),
         numbers=class_numbers(given, job.classes), paths=found, sizes=file_sizes(table, found),
         masks=lesion_masks(table, job),
     )  # fmt: skip

@@ -41,6 +41,7 @@ from dermdata.export.job import ExportPart, ExportResult, Job, leave_out_unclass
 from dermdata.export.masks import bounding_box
 from dermdata.export.output_folder import PlacedImage, file_from_bytes, open_job_record, place_rows
 from dermdata.export.row_images import drop_missing_images, image_names, note_images, portable_name
+from dermdata.images.frames import Frame, Placement
 from dermdata.images.masks import BinaryMask, Size
 
 FORM = "yolo"
@@ -96,7 +97,7 @@ def decide_files(job: Job, *, outlines: bool) -> FolderPlan:
     job, found, stored = keep_usable(job)
     names, images = list_drawn(job, found, stored)
     job, images, looked = keep_answered(job, images, outlines=outlines)
-    lines = [[*label_lines(*one, outlines=outlines)] for one in zip(images, looked, strict=True)]
+    lines = [[*label_lines(*one, job.frame, outlines=outlines)] for one in zip(images, looked, strict=True)]
     used = sorted({line.category for some in lines for line in some})
     placed = place_drawn(job, images)
     numbers = {category: number for number, category in enumerate(used)}
@@ -205,17 +206,29 @@ def note_drawn(job: Job, images: Sequence[DrawnImage], looked: Sequence[LookedMa
 # ------------------------------------------------------------------ lines
 
 
-def label_lines(image: DrawnImage, looked: LookedMasks, *, outlines: bool) -> Iterator[LabelLine]:
-    """What stands in the text about an image."""
-    width, height = image.stored
+def label_lines(
+    image: DrawnImage, looked: LookedMasks, frame: Frame | None, *, outlines: bool
+) -> Iterator[LabelLine]:
+    """What stands in the text about an image; what `--fit crop` cuts away is not in the picture."""
+    placed = (frame or Frame(*image.stored, "stretch")).place(image.stored)
     for mask, drawn in zip(image.masks, looked.drawn, strict=True):
-        if not outlines:
-            yield LabelLine(mask.category, center_box(drawn, image.stored))
-            continue
-        for part in drawn.parts:
-            yield LabelLine(mask.category, tuple((part / (width, height)).ravel().tolist()))
-    for box in () if outlines else image.boxes:
-        yield LabelLine(box.category, center_box(box.box, image.stored))
+        for part in drawn.parts if outlines else ():
+            if (points := move_points(part, placed, image.stored)) is not None:
+                yield LabelLine(mask.category, tuple(points.ravel().tolist()))
+    if outlines:
+        return
+    boxes = [(mask.category, box) for mask, box in zip(image.masks, looked.drawn, strict=True)]
+    for category, box in (*boxes, *image.boxes):
+        if moved := placed.move_box(box, image.stored):
+            yield LabelLine(category, center_box(moved, placed.size))
+
+
+def move_points(part: NDArray[np.float64], placed: Placement, stored: Size) -> NDArray[np.float64] | None:
+    """An outline as shares of its frame, cut where the picture is; None where nothing of it is left."""
+    scale = np.array(placed.scaled) / stored
+    points = np.clip((part * scale + (placed.left, placed.top)) / placed.size, 0.0, 1.0)
+    wide, high = np.ptp(points, axis=0)
+    return points if wide > 0 and high > 0 else None
 
 
 def center_box(box: Sequence[float], size: Size) -> tuple[float, ...]:

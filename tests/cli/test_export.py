@@ -325,3 +325,20 @@ def test_exit_8_names_the_option_that_makes_it_0(cli: Callable, tmp_path: Path) 
     assert '`--where "image_problem is null"`' in answer.err
     assert "exit 8" in answer.err
     assert cli(*words, "--where", "image_problem is null").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--fit", "crop"], "--fit says how --resize fits"),
+        (["--resize", "9", "--size", "9"], "both say how large images are"),
+        (["--resize", "9", "--fit", "fill"], "'fill' is no way to fit"),
+        (["--resize", "9by9"], "'9by9' is no size"),
+    ],
+)
+def test_sizes_that_cannot_be(cli: Any, tmp_path: Path, words: list[str], said: str) -> None:
+    assert cli("fetch", "demo").code == 0
+    answer = cli("export", "imagefolder", "demo", "-o", tmp_path / "out", *words)
+    assert answer.code == 2
+    assert said in answer.err
+    assert not (tmp_path / "out").exists()
