@@ -1,10 +1,11 @@
 """What input from outside may cost: columns, rows, cells and depth by the bytes it came in, and memory to read it."""
 
+import io
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -83,6 +84,64 @@ def limit_memory(most: int, refusal: DermdataError) -> Iterator[None]:
     """
     with limit_data_segment(most, refusal):
         yield
+
+
+# ------------------------------------------------------------------ Parquet
+
+
+class ReadLocated(OSError):
+    """What a reader would read next: `span`, [start, end) in bytes."""
+
+    def __init__(self, start: int, end: int) -> None:
+        super().__init__("only its place was asked for")
+        self.span = start, end
+
+
+class LocatingFile(io.RawIOBase):
+    """A file that says, while it is `locating`, where it would be read, and is not read."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.locating = source, False
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self.locating:
+            raise ReadLocated(self.tell(), self.tell() + size)
+        return bytes(self.source.read(size))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return int(self.source.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self.source.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def locate_columns(
+    file: Any, source: LocatingFile, columns: Collection[str] | None, group: int
+) -> Iterator[tuple[int, int]]:
+    """Where a Parquet file has these columns (or all) of a row group: [start, end) in bytes of each.
+
+    By the place of the first read of each, at which it is stopped: to ask the file's metadata for a column ends the
+    process where the column's statistics are broken (pyarrow 26), where a read raises OSError.
+    """
+    source.locating = True
+    try:
+        for path in (file.schema.column(number).path for number in range(len(file.schema))):
+            if columns is None or path in columns or path.partition(".")[0] in columns:
+                try:
+                    file.read_row_group(group, columns=[path], use_threads=False)
+                except ReadLocated as found:
+                    yield found.span
+    finally:
+        source.locating = False
+
+
+# ------------------------------------------------------------------ memory
 
 
 if sys.platform == "linux":

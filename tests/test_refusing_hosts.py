@@ -4,18 +4,23 @@ import argparse
 import io
 import json
 import re
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import REPOSITORY, SHARED, Answer
-from dermdata import disk
+from dermdata import disk, http
 from dermdata.errors import HostRefused
+from dermdata.fetching import run
+from dermdata.http import NetworkSettings
 from support.catalog_folders import entry, put
 from support.made_up_dataset import picture
 from support.servers import Site
@@ -252,6 +257,97 @@ def test_images_that_are_gone_are_gone(
     assert atlas.count("b.example") == 20
     assert cli(*fetch).code == 8
     assert atlas.count("b.example") == 0
+
+
+# ------------------------------------------------------------------ hosts that are dead
+
+
+@pytest.fixture
+def hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network's clock runs a hundred times as fast."""
+    settings = NetworkSettings()
+    seconds = {
+        one.name: getattr(settings, one.name) / 100
+        for one in fields(settings)
+        if one.name in ("connect_timeout", "head_deadline", "silent_seconds")
+    }
+    hasty = {**seconds, "sleep": lambda pause: time.sleep(pause / 100)}
+    monkeypatch.setattr(http, "NetworkSettings", lambda **given: NetworkSettings(**{**given, **hasty}))
+
+
+@contextmanager
+def dead_place(kind: str) -> Iterator[str]:
+    """Where a host stands that refuses connections, drops them (a black hole), is silent, or is in no directory."""
+    with socket.socket() as held, ExitStack() as stack:
+        held.bind(("127.0.0.1", 0))
+        if kind == "black hole":  # whose queue is full
+            held.listen(0)
+            for _ in range(2):
+                full = stack.enter_context(socket.socket())
+                full.setblocking(False)
+                full.connect_ex(held.getsockname())
+        elif kind == "silent":
+            held.listen(100)
+        yield "http://nobody.invalid/" if kind == "no name" else f"http://127.0.0.1:{held.getsockname()[1]}/"
+
+
+@pytest.mark.usefixtures("hundredth")
+@pytest.mark.parametrize("kind", ["refused", "black hole", "silent", "no name"])
+def test_a_host_that_answers_nobody_is_given_up(
+    kind: str, atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """In less than a minute of the shortened clock, however many images it has; the next fetch asks again."""
+    common = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite)
+    with dead_place(kind) as place:
+        started = time.monotonic()
+        answer = cli(*common, "--rewrite", f"https://b.example/={place}", "fetch", "atlas")
+        assert time.monotonic() - started < 3  # a slow machine; 5 tries for each of 20 images took 15
+    assert answer.code == 8, answer.err
+    (told,) = [line for line in answer.err.splitlines() if "20 images are left for the next" in line]
+    assert any(words in told for words in ("gives no answer (", "cannot connect", "cannot resolve")), told
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 20
+    assert cli(*common, "fetch", "atlas").code == 0
+    assert atlas.count("b.example") == 20
+
+
+@pytest.mark.parametrize(("status", "asked"), [(404, 6), (403, 6), (503, 3)])
+def test_a_host_whose_files_all_fail_alike_is_not_asked_for_each(
+    status: int,
+    asked: int,
+    atlas: HalfOpenSite,
+    cli: Callable[..., Answer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gone, denied or in trouble: after so many in a row the rest is left, counted, for the next fetch."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(run, "GONE_FILES", 6)
+    monkeypatch.setattr(run, "FAILED_FILES", 3)
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    atlas.refusals["b.example"] = (status, {}, b"")
+    answer = cli(*fetch)
+    assert answer.code == 8, answer.err
+    places = {place for place, _ in atlas.requests if place.startswith("b.example/")}
+    assert asked <= len(places) <= asked + run.STREAMS
+    assert f"b.example gave none of {asked} images in a row; of the last: " in answer.err
+    assert "left for the next `dermdata fetch atlas`" in answer.err
+    atlas.refusals.clear()
+    atlas.requests.clear()
+    assert cli(*fetch).code == (0 if status == 503 else 8)
+    assert not places & {place for place, _ in atlas.requests} or status == 503
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) >= 40 - len(places)
+
+
+def test_a_host_that_gave_images_is_asked_for_each_that_may_be_gone(
+    atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most images of an atlas may be gone, and some not: only a host that gives none is dead."""
+    monkeypatch.setattr(run, "GONE_FILES", 3)
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    for number in range(3, 40, 2):  # the first image of b.example stays
+        atlas.files.pop(f"b.example/{number}.jpg")
+    assert cli(*fetch).code == 8
+    assert atlas.count("b.example") == 20
 
 
 # ------------------------------------------------------------------ what is told of them

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ from dermdata.process import cancel_on_interrupt, raise_first_error
 from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgress, SummedProgress
 
 REASONS_SHOWN = 5
+# images of a host that fail alike in a row before it is asked for no more in this run: tried again and again, or gone
+FAILED_FILES, GONE_FILES = 32, 200
 FAULT_STATUS = 500  # and above: the host's own trouble
 STREAMS, MANY_STREAMS, MANY_FILES = (
     4,
@@ -191,7 +193,8 @@ def download_files(
     if not plan.download:
         return
     many = len(plan.download) > MANY_FILES
-    downloads = FileDownloader(plan, folder, context, receipt_writer, context.progress)
+    hosts = HostAnswers(list_giving_hosts(plan.dataset, folder))
+    downloads = FileDownloader(plan, folder, context, receipt_writer, context.progress, hosts)
     if len(plan.download) > 1:
         task = f"{plan.dataset.name}: {count_nouns(len(plan.download), 'file')}"
         total = CombinedProgress(context.progress, task) if many else None
@@ -199,7 +202,7 @@ def download_files(
         downloads = replace(downloads, progress=total or SummedProgress(context.progress, task, names))
         context.progress.begin(task, plan.download_bytes, "B" if many else ALL_BYTES)
     streams = MANY_STREAMS if many else min(STREAMS, len(plan.download))
-    with cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
+    with downloads.leave_silent_hosts(), cancel_on_interrupt(ThreadPoolExecutor(max_workers=streams)) as pool:
         raise_first_error([pool.submit(downloads.fetch_file, file) for file in plan.download])
     tell_refused(plan.dataset, receipt_writer, context.progress)
     if len(plan.download) > 1:
@@ -215,10 +218,17 @@ class FileDownloader:
     context: FetchContext
     receipt_writer: ReceiptWriter
     progress: Progress
+    hosts: "HostAnswers"
     # unpacking uses every core by itself
     one_unpacking: threading.Lock = field(default_factory=threading.Lock)
-    # hosts that give none of their files for now: nobody asks them for the next one
-    closed_hosts: dict[str, DermdataError] = field(default_factory=dict)
+
+    def leave_silent_hosts(self) -> AbstractContextManager[None]:
+        """Where thousands of images have addresses of their own, not each is tried at a host that answers none."""
+        return (
+            self.context.transfer.leave_silent_hosts()
+            if has_loose_images(self.plan.dataset)
+            else nullcontext()
+        )
 
     def fetch_file(self, file: File) -> None:
         """Download, verify and unpack one file, and note it; or note that it cannot be had."""
@@ -231,13 +241,14 @@ class FileDownloader:
             return
         if taken is None:
             return
+        self.hosts.note_file(file)
         with self.one_unpacking if file.unpack else nullcontext():
             found = ingest.collect_contents(file, taken, self.folder, self.context.jobs, self.progress)
         self.receipt_writer.record_file(file, taken, found)
 
     def is_bearable(self, error: DermdataError, file: File) -> bool:
         """Whether a file may be wanting: one image of a dataset whose images have addresses of their own."""
-        tolerant = self.plan.dataset.access.kind == "per-image" and file.role == "images"
+        tolerant = has_loose_images(self.plan.dataset) and file.role == "images"
         dead = isinstance(error, NetworkError | NotTheFile | HostRefused) and not isinstance(
             error, ON_THE_WAY
         )
@@ -245,18 +256,17 @@ class FileDownloader:
 
     def record_loss(self, file: File, error: DermdataError) -> None:
         """Note that a file cannot be had: for good, or as long as its host gives nothing or cannot be reached."""
-        if not is_passing(error):
+        reason = self.hosts.note_failure(file, error) or error
+        if is_passing(error):
+            self.receipt_writer.record_refused(file, reason.message)
+        else:
             self.receipt_writer.record_unavailable(file, error.message)
-            return
-        if len(file.urls) == 1 and is_about_all(error):  # all of its files have the first one's reason
-            error = self.closed_hosts.setdefault(urlsplit(file.urls[0]).netloc, error)
-        self.receipt_writer.record_refused(file, error.message)
 
     def find_closed_host(self, place: Request | Path) -> DermdataError | None:
         """What the only host that is to be asked has said to all, if it has."""
-        if isinstance(place, Path) or len(place.urls) > 1 or not self.closed_hosts:
+        if isinstance(place, Path) or len(place.urls) > 1:
             return None
-        return self.closed_hosts.get(urlsplit(place.urls[0]).netloc)
+        return self.hosts.closed.get(urlsplit(place.urls[0]).netloc)
 
     def obtain_single(self, file: File) -> ingest.VerifiedFile | None:
         """The file from its one place; None where its host is closed to all, or what lacked of it came alone."""
@@ -309,6 +319,61 @@ class FileDownloader:
         if brought:
             self.receipt_writer.record_file(file, *brought)
         return brought is not None
+
+
+class HostAnswers:
+    """What each host gave in this run, and why it is not asked for more: it refuses all, or failed too often alike.
+
+    Parameters
+    ----------
+    gave
+        Hosts that gave files in earlier runs.
+
+    """
+
+    def __init__(self, gave: set[str]) -> None:
+        self._gave, self._lock = gave, threading.Lock()
+        self._failures = Counter[tuple[str, type[DermdataError], int]]()  # host, kind, status
+        self.closed: dict[str, DermdataError] = {}  # nobody asks them for the next file
+
+    def note_file(self, file: File) -> None:
+        """A file came: what failed before was no sign of a dead host."""
+        for url in file.urls[:1]:
+            with self._lock:
+                self._gave.add(host := urlsplit(url).netloc)
+                for kind in [kind for kind in self._failures if kind[0] == host]:
+                    del self._failures[kind]
+
+    def note_failure(self, file: File, error: DermdataError) -> DermdataError | None:
+        """Count a failure of a file with one address; why its host is not asked any more, where that is so.
+
+        A failure that may be over tomorrow counts as often as no file has come in between. Files that are gone say
+        nothing of those of a host that gave any.
+        """
+        if len(file.urls) != 1:
+            return None
+        host, passing = urlsplit(file.urls[0]).netloc, is_passing(error)
+        with self._lock:
+            if is_about_all(error):  # all of its files have the first one's reason
+                return self.closed.setdefault(host, error)
+            kind = (host, type(error), getattr(error, "status", 0))
+            self._failures[kind] += 1
+            count = self._failures[kind]
+            if count >= (FAILED_FILES if passing else GONE_FILES) and (passing or host not in self._gave):
+                said = f"{host} gave none of {count_nouns(count, 'image')} in a row; of the last: {error.message}"
+                self.closed.setdefault(host, NetworkError(said))
+            return self.closed.get(host)
+
+
+def list_giving_hosts(dataset: Dataset, folder: DatasetFolder) -> set[str]:
+    """The hosts that gave files to earlier fetches, where a host's images may be gone one by one."""
+    receipt = folder.receipt() if has_loose_images(dataset) else None
+    return {urlsplit(one.url).netloc for one in receipt.files} if receipt else set()
+
+
+def has_loose_images(dataset: Dataset) -> bool:
+    """Whether each image has an address of its own, of which some may be dead."""
+    return dataset.access.kind == "per-image"
 
 
 def is_passing(error: DermdataError) -> bool:

@@ -5,6 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,10 @@ class HttpClient:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def leave_silent_hosts(self) -> AbstractContextManager[None]:
+        """While the block runs, hosts that answer none of several addresses are asked for no others."""
+        return self._client.silence.switch_on()
 
     # ------------------------------------------------------------------ what callers want
 

@@ -2,17 +2,20 @@
 
 import random
 import re
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from dermdata.errors import DermdataError, Stalled
+from dermdata.errors import CannotConnect, DermdataError, Stalled
+from dermdata.markup import count_nouns
 from dermdata.urls import USER_AGENT
 
+PATIENCE_WITH_LIVING = 3  # times as long a silence is allowed to a host that did answer
 LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server names a time
 
 # shows a wait for as long as the block runs: what waits, so many seconds, why
@@ -48,6 +51,9 @@ class NetworkSettings:
     minimum_rate: int = 1024  # bytes a second …
     minimum_rate_window: float = 60  # … over so long
     retry_after_limit: float = 120  # no wait that a host wants is longer
+    silent_addresses: int = 4  # that got no answer from a host, of which one has failed …
+    silent_seconds: float = 10  # … in so long: it is asked for no others, where it has thousands of files …
+    silence_holds: float = 60  # … until so long after the last failure
     user_agent: str = USER_AGENT
     show_wait: WaitDisplay = hide_wait
     sleep: Callable[[float], None] = time.sleep
@@ -173,6 +179,72 @@ class RetryBudget:
         gained = received - self._best
         seconds = self._settings.clock() - self._started
         return gained > 0 and not is_too_slow(gained, seconds, self._settings)
+
+
+@dataclass
+class HostSilence:
+    """What one host has not answered since its last answer."""
+
+    asked: dict[str, float] = field(default_factory=dict)  # address -> when it was requested first
+    failed_at: float | None = None  # when the last of them failed
+
+
+class SilenceMonitor:
+    """Tells, while it is on, which hosts answer nobody: of thousands of files each would be waited for in vain."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self._settings, self._lock = settings, threading.Lock()
+        self._hosts: dict[str, HostSilence] = {}
+        self._alive: set[str] = set()  # hosts that did answer
+        self._on = 0  # blocks that want it
+
+    @contextmanager
+    def switch_on(self) -> Iterator[None]:
+        """Give hosts up while the block runs."""
+        self._on += 1
+        try:
+            yield
+        finally:
+            self._on -= 1
+
+    @contextmanager
+    def watch(self, host: str, url: str) -> Iterator[None]:
+        """Note whether the block's request is answered; TransferFault before it to a host that is given up."""
+        if not self._on:
+            yield
+            return
+        with self._lock:
+            now = self._settings.clock()
+            self._require_answers(host, now)
+            self._hosts.setdefault(host, HostSilence()).asked.setdefault(url, now)
+        try:
+            yield
+        except TransferFault as fault:
+            with self._lock:
+                found = self._hosts.setdefault(host, HostSilence())
+                if fault.action is RetryAction.LATER:
+                    found.failed_at = self._settings.clock()
+                else:
+                    found.asked.pop(url, None)
+            raise
+        with self._lock:
+            self._hosts.pop(host, None)
+            self._alive.add(host)
+
+    def _require_answers(self, host: str, now: float) -> None:
+        """Addresses that wait count too: the first that fails would else let the next one wait as long."""
+        settings, found = self._settings, self._hosts.get(host)
+        if found is None or found.failed_at is None:
+            return
+        if now - found.failed_at > settings.silence_holds:
+            del self._hosts[host]
+            return
+        least = settings.silent_seconds * (PATIENCE_WITH_LIVING if host in self._alive else 1)
+        count = sum(now - asked >= least for asked in found.asked.values())
+        if count >= settings.silent_addresses:
+            seconds = now - min(found.asked.values())
+            message = f"{host} gives no answer ({count_nouns(count, 'address')}, {seconds:.0f} seconds)"
+            raise TransferFault(CannotConnect(message), RetryAction.NEVER)
 
 
 class RateMonitor:

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from dermdata.errors import (
 )
 from dermdata.http import error_pages
 from dermdata.http.connecting import NameLookupTimeout, find_root_cause
-from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, TransferFault
+from dermdata.http.policy import NetworkSettings, RateMonitor, RetryAction, SilenceMonitor, TransferFault
 from dermdata.http.request_rates import RequestRates, find_limit, get_hostname, limit_error
 from dermdata.http.responses import REDIRECTS, StreamedResponse, require_few_headers
 from dermdata.http.transport import CHUNK, CLOSED, GuardedTransport
@@ -195,6 +195,7 @@ class RedirectingClient:
         self._tokens = tokens or {}
         self._recent = RecentRedirects()
         self.hosts = HostLimits(settings)
+        self.silence = SilenceMonitor(settings)
         self.rates = rates or RequestRates(())
         self._settings = settings
         self._transport = transport or GuardedTransport(settings)
@@ -266,7 +267,8 @@ class RedirectingClient:
         connection = self.hosts.spare_connection(host) if spare else self.hosts.connection(host)
         with connection:
             self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
-            with send_request(self._transport, self._settings, hop, headers, chunk) as response:
+            watch = self.silence.watch(host, hop.request_url)
+            with send_request(self._transport, self._settings, hop, headers, chunk, watch) as response:
                 self.hosts.raise_limit_for_stores(host, response.headers)
                 self._note_answer(response, member=bool(secrets))
                 if token and response.status == 401:
@@ -337,9 +339,10 @@ def send_request(
     hop: Hop,
     headers: Mapping[str, str],
     chunk: int,
+    watch: AbstractContextManager[None],
 ) -> Iterator[StreamedResponse]:
-    """Request one address; the body of the response can be read within the block."""
-    with map_errors(hop.request_url):
+    """Request one address, under `watch` until its answer begins; the body can be read within the block."""
+    with watch, map_errors(hop.request_url):
         response = transport.handle_request(_build_request(settings, hop, headers, chunk))
     try:
         yield _wrap_response(settings, hop, response)

@@ -284,9 +284,12 @@ def read_remote_manifest(
     url: str, columns: Sequence[str] | None = None, without: str | None = None
 ) -> pa.Table:
     """As `read_manifest`; NetworkError and its like where the store fails, StorageError for an object that changes."""
-    with open_object(url) as source, open_parquet(source, url) as file:
+    with open_object(url) as source, open_parquet(reads := limits.LocatingFile(source), url) as file:
         wanted = known_columns(file.schema_arrow, columns, without)
-        source.prefetch(column_spans(file.metadata, wanted))
+        groups = range(file.num_row_groups)
+        source.prefetch(
+            [span for group in groups for span in limits.locate_columns(file, reads, wanted, group)]
+        )
         return read_row_groups(file, wanted, source.size, url)
 
 
@@ -365,17 +368,6 @@ class ObjectFile(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-
-def column_spans(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> Iterator[tuple[int, int]]:
-    """Where the file has these columns (or all): [start, end) in bytes of each one in each row group."""
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            name = chunk.path_in_schema
-            if columns is None or name in columns or name.partition(".")[0] in columns:
-                start = chunk.dictionary_page_offset or chunk.data_page_offset
-                yield start, start + chunk.total_compressed_size
 
 
 def object_changed(url: str) -> StorageError:

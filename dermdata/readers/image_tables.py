@@ -17,7 +17,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermdata.errors import ArchiveRefused
-from dermdata.limits import COLUMNS
+from dermdata.limits import COLUMNS, LocatingFile, locate_columns
 from dermdata.markup import count_nouns
 from dermdata.model import Unpack
 from dermdata.readers.raw_table import IMAGE_COLUMN, to_cell_text
@@ -372,11 +372,14 @@ def look_at_parquet(source: Any, what: str, most: int, reads: int) -> RowsLook:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(source, arrow_extensions_enabled=False) as file:
+        with (
+            open_located(source) as located,
+            pq.ParquetFile(located, arrow_extensions_enabled=False) as file,
+        ):
             columns = require_flat_columns(file, what)
             pictures = tuple(name for name in columns if is_picture_type(file.schema_arrow.field(name).type))
             others = [name for name in columns if name not in pictures]
-            groups = choose_groups(file.metadata, others, most, reads)
+            groups = choose_groups(file, located, others, most, reads)
             count = sum(file.metadata.row_group(number).num_rows for number in groups)
             rows = file.read_row_groups(groups, others, use_threads=False)
             return RowsLook(pictures, read_texts(rows, read_class_names(file)), count, file.metadata.num_rows)
@@ -392,13 +395,20 @@ def read_texts(rows: Any, classes: Mapping[str, Sequence[Any]]) -> dict[str, lis
     }
 
 
-def choose_groups(metadata: Any, columns: Sequence[str], most: int, reads: int) -> list[int]:
+@contextmanager
+def open_located(source: Any) -> Iterator[LocatingFile]:
+    """A path, or a file that is open already, as one that can say where it is read."""
+    with open(source, "rb") if isinstance(source, str | Path) else nullcontext(source) as file:  # noqa: PTH123
+        yield LocatingFile(file)
+
+
+def choose_groups(
+    file: Any, located: LocatingFile, columns: Sequence[str], most: int, reads: int
+) -> list[int]:
     """The first groups of rows whose cells cost no more than that."""
     chosen: list[int] = []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunks = [group.column(n) for n in range(group.num_columns)]
-        sizes = [one.total_compressed_size for one in chunks if one.path_in_schema.split(".")[0] in columns]
+    for number in range(file.num_row_groups):
+        sizes = [end - start for start, end in locate_columns(file, located, columns, number)]
         most, reads = most - sum(sizes), reads - len(sizes)
         if most < 0 or (reads < 0 and chosen):
             break

@@ -97,6 +97,19 @@ def test_what_is_no_manifest_is_named(files: Any, data: bytes | None, said: str)
     assert URL in raised.value.message
 
 
+def test_broken_statistics_are_told_and_end_no_process(files: Any) -> None:
+    """To ask pyarrow's metadata for such a column aborts; here, where the manifest itself is looked at for the columns."""
+    whole = io.BytesIO()
+    pq.write_table(pa.table({"image_id": ["a", "b"], "age": [1, 2]}), whole)
+    data = whole.getvalue()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    # of the first column: OPTIONAL, which becomes REQUIRED
+    optional = data.index(b"\x25\x02\x18", footer) + 1
+    files.pipe_file(URL, data[:optional] + b"\0" + data[optional + 1 :])
+    with pytest.raises(BadTable, match=r"is not a Parquet manifest: .*histogram"):
+        read_remote_manifest(URL)
+
+
 def test_a_cut_object_is_no_manifest(files: Any, table: pa.Table) -> None:
     files.pipe_file(URL, parquet(table)[:-1000])
     with pytest.raises(BadTable, match="is not a Parquet manifest"):
