@@ -220,6 +220,7 @@ def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest
 def read_fields(rows: LazyTable, row: int) -> list[dict[str, Any]]:
     """All that a row says, in the manifest's order; what it does not say is left out."""
     block = rows.slice_rows(row, 1).to_table()
+    pa.default_memory_pool().release_unused()  # what the columns around it took
     found = []
     for name in block.column_names:
         value = block[name][0].as_py()
