@@ -112,8 +112,8 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
     facts = describe_view(resources, loaded, request)
     finder = ImageFinder(loaded.roots)
-    numbers = loaded.table.select([ROW_COLUMN]) if loaded.rest else loaded.table
-    every = LazyTable(numbers, loaded.rest)
+    lean = loaded.rest and rows.is_unchanged  # what a step before has changed is held, and not on disk
+    every = LazyTable(loaded.table.select([ROW_COLUMN]) if lean else loaded.table, loaded.rest)
     del loaded
     pa.default_memory_pool().release_unused()  # what reading took beside the rows
     store = PictureStore(table, finder)
