@@ -25,6 +25,7 @@ from lesions import jpeg, picture
 
 DRAWN, LINKS = 60, 30_000  # a file has so many names at most
 SCREEN = 100
+FEATURES = 27  # columns of the predictions that are not read
 PAGE = """
 import resource, sys, time
 start = time.perf_counter()
@@ -35,7 +36,8 @@ hide_unused()
 from dermdata.api.manifest import Manifest
 manifest = Manifest.from_targets(open_session(cache=sys.argv[2])._resources, [sys.argv[1]])
 from pathlib import Path
-server = serve_page(manifest._resources, manifest, BrowseRequest(exclusions=Path(sys.argv[3])))
+more = {"predictions": sys.argv[4], "labels": "malignancy"} if len(sys.argv) > 4 else {}
+server = serve_page(manifest._resources, manifest, BrowseRequest(exclusions=Path(sys.argv[3]), **more))
 server.start()
 def memory():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) / 1024
@@ -107,6 +109,31 @@ def make_manifest(path: Path, rows: int, pictures: list[str]) -> None:
         }
     )
     pq.write_table(table, path)
+
+
+def make_predictions(path: Path, rows: int) -> None:
+    """A model's predictions of all rows, with as many columns of features beside them as some tools write."""
+    random = np.random.default_rng(2)
+    malignant = random.random(rows).round(6)
+    columns = {
+        "key": [f"made/ISIC_{number:07}" for number in range(rows)],
+        "benign": 1 - malignant,
+        "malignant": malignant,
+    }
+    features = {f"feature_{number}": random.random(rows).round(6) for number in range(FEATURES)}
+    pq.write_table(pa.table(columns | features), path)
+
+
+def open_with_predictions(words: list[str]) -> tuple[float, float, float]:
+    """Seconds until it answers, and the memory of the process then and at most, MB."""
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        _, opened, held = process.stdout.readline().split()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        _, most = process.stdout.readline().split()
+    return float(opened), float(held), float(most)
 
 
 def time_queries(address: str) -> dict[str, float]:
@@ -215,11 +242,17 @@ def main() -> None:
             process.stdin.write("\n")
             process.stdin.flush()
             later, most = map(float, process.stdout.readline().split())
+        make_predictions(folder / "predictions.parquet", asked.rows)
+        judged = open_with_predictions([*words, str(folder / "predictions.parquet")])
     print(f"{asked.rows:,} rows, {asked.pictures:,} pictures, {os.cpu_count()} cores\n")
     print("| | measured | goal |\n|---|---|---|")
     print(f"| opened until it answers, s | {float(opened):.2f} | 2 |")
     print(f"| memory of the process when it is open, MB | {float(held):.0f} | 400 |")
     print(f"| after all questions below; the most at any time, MB | {later:.0f}; {most:.0f} | |")
+    print(
+        f"| opened with predictions of {FEATURES + 3} columns, s; memory then and at most, MB "
+        f"| {judged[0]:.2f}; {judged[1]:.0f}, {judged[2]:.0f} | |"
+    )
     print(f"| {SCREEN} thumbnails, first time, s | {seen['cold']:.2f} | 0.5 |")
     print(f"| {SCREEN} thumbnails, again, s | {seen['warm']:.2f} | 0.1 |")
     print(f"| Chromium: page until all tiles on the screen have their picture, s | {seen['painted']:.2f} | |")

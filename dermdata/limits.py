@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -147,14 +148,45 @@ def locate_columns(
 if sys.platform == "linux":
     import resource
 
+    class DataLimits:
+        """The limits on the process's data that blocks have set, in whatever order they end: the least one holds."""
+
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+            self._bounds: list[int] = []
+            self._before = (
+                resource.RLIM_INFINITY,
+                resource.RLIM_INFINITY,
+            )  # what was there before any of ours
+
+        def add(self, bound: int) -> bool:
+            """Set one more limit; whether it is the one that holds."""
+            with self._lock:
+                if not self._bounds:
+                    self._before = resource.getrlimit(resource.RLIMIT_DATA)
+                ours = self._before[0] == resource.RLIM_INFINITY or bound < self._before[0]
+                self._bounds.append(bound)
+                self._apply()
+                return ours and bound == min(self._bounds)
+
+        def remove(self, bound: int) -> None:
+            """Take a limit away; after the last one all is as it was."""
+            with self._lock:
+                self._bounds.remove(bound)
+                self._apply()
+
+        def _apply(self) -> None:
+            soft = self._before[0]
+            every = [*self._bounds, *([soft] if soft != resource.RLIM_INFINITY else [])]
+            resource.setrlimit(resource.RLIMIT_DATA, (min(every) if self._bounds else soft, self._before[1]))
+
+    data_limits = DataLimits()
+
     @contextmanager
     def limit_data_segment(most: int, refusal: DermdataError) -> Iterator[None]:
         """The refusal when the block takes so many bytes of memory more, by the limit on a process's data."""
-        before = resource.getrlimit(resource.RLIMIT_DATA)
         bound = measure_data_segment() + most + THREAD_MEMORY * count_cores()
-        ours = before[0] == resource.RLIM_INFINITY or bound < before[0]
-        if ours:
-            resource.setrlimit(resource.RLIMIT_DATA, (bound, before[1]))
+        ours = data_limits.add(bound)
         try:
             yield
         except MemoryError as error:
@@ -162,7 +194,7 @@ if sys.platform == "linux":
                 raise  # somebody else's limit, and perhaps a smaller one
             raise refusal from error
         finally:
-            resource.setrlimit(resource.RLIMIT_DATA, before)
+            data_limits.remove(bound)
 
 else:
 

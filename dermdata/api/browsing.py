@@ -112,8 +112,8 @@ def open_browsing(resources: Resources, manifest: "Manifest", request: BrowseReq
     index = PictureIndex(table, vocabulary_names(resources), partial(find_rows, resources, rows), predictions)
     facts = describe_view(resources, loaded, request)
     finder = ImageFinder(loaded.roots)
-    numbers = loaded.table.select([ROW_COLUMN]) if loaded.rest else loaded.table
-    every = LazyTable(numbers, loaded.rest)
+    lean = loaded.rest and rows.is_unchanged  # what a step before has changed is held, and not on disk
+    every = LazyTable(loaded.table.select([ROW_COLUMN]) if lean else loaded.table, loaded.rest)
     del loaded
     pa.default_memory_pool().release_unused()  # what reading took beside the rows
     store = PictureStore(table, finder)
@@ -220,6 +220,7 @@ def describe_view(resources: Resources, loaded: "Loaded", request: BrowseRequest
 def read_fields(rows: LazyTable, row: int) -> list[dict[str, Any]]:
     """All that a row says, in the manifest's order; what it does not say is left out."""
     block = rows.slice_rows(row, 1).to_table()
+    pa.default_memory_pool().release_unused()  # what the columns around it took
     found = []
     for name in block.column_names:
         value = block[name][0].as_py()
@@ -305,7 +306,7 @@ class PageServer:
     address : str
         What a browser opens; it holds the token without which nothing is answered.
     remote_address : str or None
-        What the browser of another machine opens; None where only this one is let in.
+        What the browser of another machine opens; None where only this one is let in, or it is the same.
 
     """
 
@@ -326,7 +327,8 @@ class PageServer:
             place.port if place.is_any else 0,
         )
         self.address = f"{place.shown}/?token={token}"
-        self.remote_address = f"{place.remote}/?token={token}" if place.remote else None
+        remote = f"{place.remote}/?token={token}" if place.remote else None
+        self.remote_address = remote if remote != self.address else None
         config = uvicorn.Config(
             guard, lifespan="off", log_level="warning", access_log=False, server_header=False, ws="none",
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -403,13 +405,10 @@ def serve_page(resources: Resources, manifest: "Manifest", request: BrowseReques
                 f"warning: {request.exclusions} cannot be written, so nothing can be marked; --exclusions FILE is another"
             )
         show_unused()  # the page's libraries use anyio
-        server = PageServer(open_browsing(resources, manifest, request), place)
+        return PageServer(open_browsing(resources, manifest, request), place)
     except BaseException:
         place.socket.close()
         raise
-    if server.remote_address and server.remote_address != server.address:
-        resources.say(f"from other machines: {server.remote_address}")
-    return server
 
 
 def open_index(resources: Resources, manifest: "Manifest", request: BrowseRequest) -> "PictureIndex":

@@ -52,6 +52,11 @@ class ManifestRows:
         return self._source
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the rows are those of the source, each with what the source says."""
+        return self._loaded is None or self._whole
+
+    @property
     def loaded(self) -> Loaded:
         """The rows with the columns that are at hand."""
         if self._loaded is None:

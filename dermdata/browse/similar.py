@@ -32,9 +32,11 @@ def group_alike(table: pa.Table) -> NDArray[np.int64]:
     codes = pc.fill_null(digests, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     _, first, place = np.unique(codes, return_index=True, return_inverse=True)
     same = np.where(codes < 0, np.arange(len(codes)), first[place])
-    hashes = table["phash"].cast(pa.binary()).to_pylist()
-    pairs = find_near_pairs(hashes, radius=UNVERIFIED_BITS)
-    return connected_components(table.num_rows, [same], zip(pairs.i.tolist(), pairs.j.tolist(), strict=True))
+    hashes, stated = read_hashes(table)
+    rows = np.flatnonzero(stated)
+    pairs = find_near_pairs(hashes[rows], radius=UNVERIFIED_BITS)
+    both = zip(rows[pairs.i].tolist(), rows[pairs.j].tolist(), strict=True)
+    return connected_components(table.num_rows, [same], both)
 
 
 def compare_pictures(table: pa.Table, row: int, other: int) -> tuple[int | None, str | None]:

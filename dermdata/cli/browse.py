@@ -45,7 +45,8 @@ def browse(
         exclusions=exclusions, host=host, port=port,
     )  # fmt: skip
     server = serve_page(state, Manifest.from_targets(state, targets), request)
-    write_line(server.address)
+    for address in filter(None, (server.address, server.remote_address)):  # the second: from other machines
+        write_line(address)
     sys.stdout.flush()
     state.say(f"{count_nouns(len(server.browsing.index), 'picture')}; Ctrl-C ends the page")
     if not no_open and has_browser():

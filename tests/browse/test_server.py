@@ -275,6 +275,17 @@ def test_one_picture_with_all_that_is_known(ask: Callable) -> None:
     assert {one["image_id"] for one in ask("picture/0")["lesion"]} == {"DEMO_0002", "DEMO_0003"}
 
 
+def test_fields_that_no_file_has_are_shown_too(demo: Manifest, fetched: Path, tmp_path: Path) -> None:
+    """The split of a step before, the label that is asked for; and of rows from disk all columns of the file."""
+    fields = {
+        one["name"]: one["value"] for one in look_at(demo, tmp_path, labels="malignancy").read_fields(0)
+    }
+    assert (fields["label"], fields["split"] in {"train", "val", "test"}) == (fields["malignancy"], True)
+    plain = look_at(dd.open_session(cache=fetched).load("demo"), tmp_path).read_fields(0)
+    assert {"image_id", "confirmation", "bytes", "format"} <= {one["name"] for one in plain}
+    assert "label" not in {one["name"] for one in plain}
+
+
 def test_pictures_are_small_large_and_without_metadata(client: TestClient) -> None:
     small, large = (Image.open(io.BytesIO(client.get(f"/{kind}/0").content)) for kind in ("thumb", "image"))
     assert (small.size, large.size) == ((256, 192), (256, 192))

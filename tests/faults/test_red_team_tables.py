@@ -629,3 +629,21 @@ def test_red_team_08_few_bytes_are_not_a_million_rows(cli: Callable, tmp_path: P
     for name in ("m.arrow", "m.parquet"):
         answer = cli("stats", tmp_path / name)
         assert (answer.code, "the limit is" in answer.err) == (2, True), answer.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has a limit that holds")
+def test_limits_of_blocks_that_end_in_another_order_leave_none() -> None:
+    """Two threads of `browse` that read at once left the process with the first one's limit for ever."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    refusal = UsageError("enough")
+    first, second = (limits.limit_memory(most, refusal) for most in (1 << 30, 2 << 30))
+    first.__enter__()
+    least = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    second.__enter__()
+    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == least
+    first.__exit__(None, None, None)
+    assert least < resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
+    second.__exit__(None, None, None)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
