@@ -239,7 +239,7 @@ class ConvertibleRows(ManifestRows):
         exclusions : path, default "exclusions.tsv"
             The list that marks are written to, for `exclude`.
         host : str, default "127.0.0.1"
-            The address to listen on.
+            The address to listen on; "0.0.0.0" is all, and lets other machines in, by `remote_address` of the page.
         port : int, default 0
             The port; 0: a free one.
         show : bool, default False
@@ -253,9 +253,9 @@ class ConvertibleRows(ManifestRows):
         Raises
         ------
         UsageError
-            Without the extra `browse`, or where no row is left.
+            Without the extra `browse`, where no row is left, or for a host that is not this machine's.
         StorageError
-            Where the port is taken, or the list cannot be written.
+            Where the port is taken, or the list has no folder.
 
         Examples
         --------

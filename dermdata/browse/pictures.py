@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from dermdata.errors import DermdataError
-from dermdata.images.decode import DECODE_ERRORS, PIXEL_LIMIT, decode_lock, open_image
+from dermdata.images.decode import DECODE_ERRORS, FILE_BYTE_LIMIT, PIXEL_LIMIT, decode_lock, open_image
 from dermdata.images.image_file import read_image_file
 from dermdata.images.masks import BinaryMask, Size, brightness, scale_mask, threshold_mask
 from dermdata.images.orientation import ON_THE_SIDE, TURNS, read_orientation, reset_orientation
@@ -24,6 +24,7 @@ from dermdata.model import ImageFacts
 
 SMALL_EDGE, LARGE_EDGE = 256, 2048  # pixels of the longer side
 SMALL_QUALITY, LARGE_QUALITY = 76, 90
+AT_ONCE = 8  # pictures that are read and decoded, however many are asked for: a file may have 256 MB
 KEPT_BYTES = 96 << 20  # of small pictures in memory
 OVERLAY_COLOR = (0, 200, 255)
 OUTLINE_ALPHA, INSIDE_ALPHA = 255, 70
@@ -46,6 +47,7 @@ class PictureStore:
         self._small: OrderedDict[int, bytes] = OrderedDict()
         self._bytes = 0
         self._lock, self._finding = threading.Lock(), threading.Lock()
+        self._making = threading.BoundedSemaphore(AT_ONCE)
 
     def small(self, row: int) -> bytes:
         """A JPEG for the grid; NoPicture where there is none."""
@@ -98,7 +100,8 @@ class PictureStore:
         return path
 
     def _make(self, row: int, edge: int, quality: int) -> bytes:
-        made = make_thumbnail(self._read(row, self._path(row)), edge, quality)
+        with self._making:
+            made = make_thumbnail(self._read(row, self._path(row)), edge, quality)
         if isinstance(made, str):
             raise NoPicture(made)
         return made
@@ -112,7 +115,7 @@ class PictureStore:
                 found = self.finder.find(path, self.table["dataset"][row].as_py())
             if found is None:
                 raise NoPicture("the image file is not there")
-            return read_image_file(found)
+            return read_image_file(found, FILE_BYTE_LIMIT)
         except DermdataError as error:
             raise NoPicture(error.message) from error
         except OSError as error:

@@ -273,6 +273,23 @@ def test_pictures_of_any_kind_are_jpegs_and_all_else_is_said_in_words(tmp_path: 
                 assert said.json()["error"]["message"]
 
 
+def test_names_that_lead_to_no_plain_file_are_said_in_words_and_nothing_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "large.jpg").touch()
+    os.truncate(tmp_path / "large.jpg", 5 << 30)  # takes no room
+    said = {"pipe.jpg": "a pipe", "folder.jpg": "a folder", "large.jpg": "are allowed", "/dev/zero": "leads out",
+            "/proc/self/environ": "leads out", "a/../../x.jpg": "leads out", "file:///etc/passwd": "not there",
+            "http://evil.example/x.jpg": "not there", "n" * 5000: "nnn", "\u202e.jpg": "not there"}  # fmt: skip
+    table = tmp_path / "own.csv"
+    lines = [f"{number},{name}" for number, name in enumerate(said)]
+    table.write_text("image_id,path\n" + "\n".join(lines), encoding="utf-8")
+    client = client_of(look_at(dd.open_session(cache=tmp_path / "cache").load(table), tmp_path))
+    for row, words in enumerate(said.values()):
+        answer = client.get(f"/thumb/{row}")
+        assert (answer.status_code, words in answer.json()["error"]["message"]) == (404, True), answer.text
+
+
 def test_a_mask_of_any_kind_is_drawn_or_said_in_words(tmp_path: Path) -> None:
     files = PICTURES | NO_PICTURES
     for name, data in files.items():
