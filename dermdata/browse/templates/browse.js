@@ -85,9 +85,25 @@ function facetPart(facet) {
     });
     part.append(more);
   }
+  if (facet.more) part.append(facetSearch(facet, chosen, list, most));
   part.open = opened.has(facet.name) || chosen.length > 0;
   part.addEventListener("toggle", () => (part.open ? opened.add(facet.name) : opened.delete(facet.name)));
   return part;
+}
+
+/** What a facet has beyond the values that are listed: found by a part of their name. */
+function facetSearch(facet, chosen, list, most) {
+  const box = make("input", { type: "search", "aria-label": `Find a value of ${facet.title}`, placeholder: `find in ${number(facet.more + facet.values.length)} values`, autocomplete: "off" });
+  box.addEventListener("input", later(async () => {
+    const asked = parameters({ find: box.value });
+    try {
+      const said = await ask(`facets/${encodeURIComponent(facet.name)}`, asked);
+      list.replaceChildren(...said.values.slice(0, 100).map((one) => facetLine(facet, one, chosen, most)));
+    } catch (error) {
+      fail(error);
+    }
+  }));
+  return box;
 }
 
 /** From one decade to another: two choices instead of one box for each. */
@@ -177,8 +193,10 @@ async function mark(items, marked, again = false) {
     grid.setMarked(rows, marked);
     showMarks(said);
     if (!again) undoable.push({ items: changed, marked });
-    const left = said.unmarked ? `; ${said.unmarked}` : "";
-    toast(`${plural(rows.length, "picture")} ${marked ? "marked" : "unmarked"}${left}`, !again);
+    const refused = said.refused ? `; ${number(said.refused)} not: ${said.reason}` : "";
+    const others = said.others ? `; ${plural(said.others, "row")} of the same name with them` : "";
+    toast(`${plural(rows.length - (said.refused ?? 0), "picture")} ${marked ? "marked" : "unmarked"}${refused}${others}`, !again);
+    if (said.refused || said.others) await refresh(); // who is marked now, the server knows
     return true;
   } catch (error) {
     fail(error);
@@ -196,6 +214,8 @@ function showMarks(said) {
   view.exclusions = said;
   find("marked").textContent = `${number(said.count)} marked`;
   find("list-path").textContent = clean(said.path);
+  find("list-problem").hidden = !said.problem;
+  find("list-problem").textContent = clean(said.problem ?? "");
 }
 
 async function markAll() {
