@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dermdata.api.session import load as load
     from dermdata.api.session import lock as lock
     from dermdata.api.session import open_session as open_session
+    from dermdata.api.session import query as query
     from dermdata.api.session import select as select
     from dermdata.api.session import sync as sync
     from dermdata.api.session import verify as verify
@@ -33,7 +34,8 @@ __version__ = "0.1.0"
 
 HOMES = {
     **dict.fromkeys(
-        ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "select", "sync", "verify"), "api.session"
+        ("catalog", "evaluate", "fetch", "info", "labels", "load", "lock", "query", "select", "sync", "verify"),
+        "api.session",
     ),
     "Manifest": "api.manifest", "ModelFiles": "api.session_cache", "Row": "api.results",
     "Session": "api.session", "open_session": "api.session",

@@ -416,6 +416,11 @@ def select(*targets: Any, **options: Any) -> "Manifest":
     return default_session().select(*targets, **options)
 
 
+def query(sql: str, *targets: "str | os.PathLike[str]") -> Records:
+    """See `Session.query`."""
+    return default_session().query(sql, *targets)
+
+
 def verify(*names: str, **options: Any) -> "Records":
     """See `Session.verify`."""
     return default_session().verify(*names, **options)

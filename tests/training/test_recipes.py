@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import pickle
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,25 @@ def test_columns_for_the_trainer_of_transformers(parts: Any, monkeypatch: pytest
     rows = [shown["train"][place] for place in range(4)]
     assert collate([{**row} for row in rows])["pixel_values"].shape == (4, 3, 8, 8)
     assert data["train"].features["label"].names == parts.train.to_torch().classes
+
+
+def test_a_folder_that_was_moved_trains_on_another_machine(parts: Any, tmp_path: Path) -> None:
+    """Exported on one path, sent to another, without the cache: files, classes and parts are what they were."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rows = parts.manifest.where("label is not null")
+    rows.export("imagefolder", tmp_path / "here", copy=True, resize=(16, 16))
+    rows.export("webdataset", tmp_path / "here-too", resize=(16, 16))
+    there = shutil.move(tmp_path / "here", tmp_path / "cluster")
+    shutil.rmtree(tmp_path / "cache")
+    sets = {}
+    for part in ("train", "test"):
+        files = sorted((Path(there) / part).rglob("*.jpg"))
+        pictures = []
+        for path in files:
+            with Image.open(path) as image:
+                pictures.append(np.asarray(image, np.float32).ravel())
+        sets[part] = (np.stack(pictures), [path.parent.name for path in files])
+    model = KNeighborsClassifier(1).fit(*sets["train"])
+    assert 0.4 < model.score(*sets["test"]) <= 1
+    assert not [path for path in Path(there).rglob("*") if path.is_symlink()]
