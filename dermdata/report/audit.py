@@ -40,6 +40,7 @@ from dermdata.report.verdict import judge_findings
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 MAX_FINDINGS_PER_CODE = 100  # findings of one code that are written out
+MAX_PRINTED = 5  # articles of one kind on paper, unless a person unfolded it
 MAX_KEYS = 12  # of one finding
 MAX_PICTURES = 4
 MAX_PICTURED_PER_CODE = 40  # findings of one code that have pictures
@@ -48,6 +49,7 @@ MARKUP_BYTES = 900  # bytes around the words of a finding or a picture
 MAX_MESSAGE_LENGTH, MAX_VALUE_LENGTH, MAX_FIRST_LENGTH = 600, 300, 140  # characters
 SAMPLES_PER_CLASS = 6
 SHOWN_CLASSES, SHOWN_SAMPLES = 12, 4  # before anything is unfolded
+KNOWN_ISSUE = "known-issue"
 CODE_TITLES = {
     "image-unreadable": "Files that are no image",
     "image-truncated": "Images that are cut off",
@@ -67,7 +69,7 @@ CODE_TITLES = {
     "image-turned": "Files whose orientation tag matters",
     "malignancy-differs": "Malignancy that contradicts the diagnosis",
     "license-mix": "Licenses that meet",
-    "known-issue": "Known issues",
+    KNOWN_ISSUE: "Known issues",
 }
 # characters of pictures: with all else, a page stays under 10 MB
 MAX_SAMPLE_CHARACTERS, MAX_FINDING_CHARACTERS = 3_000_000, 4_300_000
@@ -139,7 +141,7 @@ FAMILIES = (
             "image-turned",
             "malignancy-differs",
             "license-mix",
-            "known-issue",
+            KNOWN_ISSUE,
         ),
     ),
 )
@@ -230,6 +232,29 @@ class FindingKind:
         """How many are not written out."""
         return self.count - len(self.problems)
 
+    @property
+    def articles(self) -> tuple["FindingArticle", ...]:
+        """The known issues of a dataset in one article, each other finding in its own."""
+        if self.code != KNOWN_ISSUE:
+            return tuple(FindingArticle((one,)) for one in self.problems)
+        found: dict[tuple[str | None, Level], list[PageFinding]] = {}
+        for one in self.problems:
+            found.setdefault((one.dataset, one.level), []).append(one)
+        return tuple(FindingArticle(tuple(some)) for some in found.values())
+
+
+@dataclass(frozen=True)
+class FindingArticle:
+    """Findings that stand together, of one dataset, code and level."""
+
+    problems: tuple[PageFinding, ...]
+
+    @property
+    def shared(self) -> tuple[tuple[str, str], ...]:
+        """The evidence that all of them have: it stands once."""
+        first, *others = self.problems
+        return tuple(pair for pair in first.evidence if all(pair in one.evidence for one in others))
+
 
 def audit_page(
     table: pa.Table,
@@ -269,6 +294,7 @@ def audit_page(
         "levels": {level: sum(one.level == level for one in findings) for level in LEVELS},
         "codes": sorted({one.code for one in findings}),
         "found": len(findings),
+        "printed": MAX_PRINTED,
         "rows": facts.get("rows"),
         "chapters": build_chapters(table, findings, facts),
         "heat": build_heat_map(table, names),

@@ -86,13 +86,15 @@ def count_bars(values: Iterable[str | None], most: int = MAX_BARS) -> tuple[Bar,
 
 
 def age_bars(table: pa.Table) -> tuple[Bar, ...]:
-    """Images per decade of age, then those without."""
+    """Images per decade of age, then those without; nothing where no row states one."""
     if "age" not in table.column_names:
         return ()
     years = [age for age in table["age"].to_pylist() if age is not None and math.isfinite(age)]
+    if not years:
+        return ()
     counts = Counter(min(max(int(age // 10), 0), DECADES - 1) for age in years)
     images, silent = table.num_rows or 1, table.num_rows - len(years)
-    found = [decade_bar(n, counts[n], images) for n in range(max(counts) + 1)] if counts else []
+    found = [decade_bar(n, counts[n], images) for n in range(max(counts) + 1)]
     if silent:
         found.append(Bar(word=NOT_STATED, count=silent, share=silent / images, stated=False))
     return tuple(found)

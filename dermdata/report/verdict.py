@@ -74,11 +74,10 @@ def make_sentence(findings: Sequence[Finding]) -> str:
 
 
 def count_images(table: pa.Table, findings: Sequence[Finding]) -> NumberTile:
-    """How many images there are, and how many of them can be used."""
+    """How many images there are, and how many of them cannot be used."""
     broken = len({key for one in findings if one.code in FILES for key in one.keys})
-    more = count_share(table.num_rows - broken, table.num_rows, "row", "have")
-    kind = "error" if broken else ""
-    return NumberTile("images", f"{table.num_rows:,}", f"{more} a sound file" if broken else "", kind)
+    more = f"{count_share(broken, table.num_rows, 'file', 'are')} broken" if broken else ""
+    return NumberTile("images", f"{table.num_rows:,}", more, "error" if broken else "")
 
 
 def count_people(table: pa.Table) -> NumberTile:
@@ -90,7 +89,8 @@ def count_people(table: pa.Table) -> NumberTile:
             share = format_percent(known / (table.num_rows or 1))
             more = f"known for {known:,} of {count_nouns(table.num_rows, 'image')} ({share})"
             more = more if silent else "known for each image"
-            return NumberTile(word, f"{count:,}", more, "warning" if silent else "")
+            more = more if word == "patients" else f"{more}; no image says whose it is"
+            return NumberTile(word, f"{count:,}", more, "warning" if silent or word == "lesions" else "")
     return NumberTile("patients", "not stated", "nobody says whose images these are", "warning")
 
 

@@ -221,6 +221,38 @@ def test_no_kind_of_finding_vanishes_for_want_of_room() -> None:
     assert '<p id="shown" role="status" data-found="102"></p>' in text
 
 
+def test_known_issues_of_a_dataset_stand_once() -> None:
+    """One article per dataset and level, with what all of them have in common told once."""
+    source = {"source": "https://example.org/paper"}
+    notes = [
+        finding("known-issue", "note", keys=(), message=f"note {n}", evidence=source | more)
+        for n, more in enumerate([{}, {}, {"overlaps": "isic-2019"}])
+    ]
+    text = page(findings=[*notes, finding("known-issue", message="both are here", evidence=source)])
+    articles = re.findall(r'<article class="finding .*?</article>', text, re.DOTALL)
+    assert [re.findall(r'data-size="(\d)"', one) for one in articles] == [["1"], ["3"]]
+    assert "both are here" in articles[0]
+    assert [f"<li>note {n}" in articles[1] for n in range(3)] == [True] * 3
+    assert articles[1].count("https://example.org/paper") == articles[1].count("isic-2019") == 1
+    (summary,) = re.findall(r'data-code="known-issue">\s*<summary>.*?</summary>', text, re.DOTALL)
+    assert '<span class="n">4</span>' in summary
+
+
+def test_red_words_are_of_what_is_broken() -> None:
+    """`11 of 12 have a sound file` in red marks the sound ones."""
+    top = page(findings=[finding("image-truncated", "error", keys=("demo/r001",))]).split("<main")[0]
+    assert (
+        '<div class="tile error"><dt>images</dt><dd>12</dd><dd class="more">1 of 12 files is broken</dd>'
+        in top
+    )
+
+
+def test_lesions_do_not_stand_for_patients() -> None:
+    """A dataset that numbers its lesions, as HAM10000 does, may say of no image whose it is."""
+    top = page(rows(patient_id=[None] * 12, lesion_id=["l1", "l2"] * 6)).split("<main")[0]
+    assert "known for each image; no image says whose it is" in top
+
+
 def test_leaks_of_rows_without_a_split_are_not_none_found() -> None:
     (chapter,) = re.findall(
         r'<section id="leaks".*?</section>', page(rows(split=[None] * 12), findings=[]), re.DOTALL
@@ -250,6 +282,13 @@ def test_ages_are_named_by_the_first_year_of_each_column() -> None:
         "n. s.",
     ]
     assert "10–19: 3" in text
+
+
+def test_no_age_at_all_is_said_and_not_drawn() -> None:
+    """One column of all images, as high as the chart, says nothing."""
+    text = page(rows(age=[None] * 12))
+    assert "No row states an age." in text
+    assert 'class="plot"' not in text
 
 
 # ------------------------------------------------------------------ what was found

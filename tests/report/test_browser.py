@@ -95,6 +95,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
                 finding("known-issue", "note", message="<script>document.title = 'mine'</script>"),
             ]
         ),
+        "long": page(findings=[finding(message=f"number {n}") for n in range(60)]),
         "evaluation": "".join(evaluation_page(WHOLE, FACTS)),
     }
     for name, text in texts.items():
@@ -315,3 +316,22 @@ def test_a_print_is_some_pages_and_nothing_is_cut(reader: Reader, name: str, mos
     assert wide == []
     pdf = base64.b64decode(reader.cdp("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= most
+
+
+def test_paper_has_the_first_of_each_kind_unless_a_person_unfolded_it(reader: Reader) -> None:
+    """60 pairs of pictures are some 40 sheets that nobody asked for; what is left out is told."""
+
+    def count_pages() -> int:
+        pdf = base64.b64decode(reader.cdp("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
+        return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+    reader.open("long")
+    assert count_pages() <= 8
+    assert not any(one.get_dom_attribute("open") for one in reader.all("details"))  # as it was
+    reader.cdp("Emulation.setEmulatedMedia", media="print")
+    reader.js("dispatchEvent(new Event('beforeprint'))")
+    assert [one.is_displayed() for one in reader.all("article.finding")] == [True] * 5 + [False] * 55
+    assert reader.all(".paper")[0].text.startswith("5 of these 60 are on paper")
+    reader.open("long")
+    reader.js("document.querySelector('.fold').open = true")
+    assert count_pages() > 8

@@ -45,7 +45,9 @@
   if (filter) {
     const findings = all("article.finding").map((element) => ({
       element, words: element.textContent.toLowerCase(), level: element.dataset.level, code: element.dataset.code,
+      size: Number(element.dataset.size),
     }));
+    const written = findings.reduce((sum, finding) => sum + finding.size, 0);
     const chapters = all(".chapter");
     const apply = () => {
       const text = one("text").value.trim().toLowerCase();
@@ -55,7 +57,7 @@
       findings.forEach((finding) => {
         const fits = levels.has(finding.level) && (!code || finding.code === code) && finding.words.includes(text);
         show(finding.element, fits);
-        count += fits;
+        if (fits) count += finding.size;
       });
       // what is asked for is unfolded; without a question, kinds stay as the person left them
       if (text || code) all("details.fold").forEach((kind) => {
@@ -64,22 +66,32 @@
       all("details.fold").forEach((kind) => show(kind, all("article.finding:not([hidden])", kind).length > 0));
       // a chapter without a match would look as if nothing had been found
       chapters.forEach((chapter) => {
-        show(chapter, count === findings.length || all("article.finding:not([hidden])", chapter).length > 0);
+        show(chapter, count === written || all("article.finding:not([hidden])", chapter).length > 0);
       });
-      const unwritten = Number(one("shown").dataset.found) - findings.length;
+      const unwritten = Number(one("shown").dataset.found) - written;
       const rest = unwritten > 0 ? `; ${unwritten.toLocaleString("en")} more are not written out here` : "";
-      one("shown").textContent = `${count} of ${findings.length} findings shown${rest}`;
+      one("shown").textContent = `${count.toLocaleString("en")} of ${written.toLocaleString("en")} findings shown${rest}`;
     };
     filter.addEventListener("input", apply);
     filter.addEventListener("submit", (event) => event.preventDefault());
     apply();
   }
 
-  // ---- paper shows what a click would
+  // ---- paper shows what a click would: of a kind that nobody unfolded, the first few findings
   let opened = [];
+  const printed = Number(one("findings")?.dataset.printed ?? 0);
+  const beyond = (kind) => all("article.finding:not([hidden])", kind).slice(printed);
   addEventListener("beforeprint", () => {
     opened = all("details:not([open])");
-    opened.forEach((details) => { details.open = true; });
+    opened.forEach((details) => {
+      details.open = true;
+      if (!details.matches(".fold")) return;
+      beyond(details).forEach((finding) => finding.classList.add("beyond"));
+      details.classList.toggle("brief", beyond(details).length > 0);
+    });
   });
-  addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
+  addEventListener("afterprint", () => {
+    opened.forEach((details) => { details.open = false; details.classList.remove("brief"); });
+    all(".beyond").forEach((finding) => finding.classList.remove("beyond"));
+  });
 }
