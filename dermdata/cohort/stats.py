@@ -1,7 +1,7 @@
 """Counts images, patients and lesions of a manifest in each cell of a cross-table."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ from dermdata.manifest.columns import decode_dictionary, find_extra_column, firs
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest.text import python_values
 
+if TYPE_CHECKING:
+    from dermdata.manifest.lazy import LazyTable
+
 StatsRow = dict[str, Any]
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
@@ -24,13 +27,13 @@ COUNTED_COLUMNS = {"patients": "patient_id", "lesions": "lesion_id", CASES: "cas
 MEASURES = ("images", *COUNTED_COLUMNS, "share")
 
 
-def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
+def tabulate(table: "pa.Table | LazyTable", by: Sequence[str]) -> list[StatsRow]:
     """Count images, patients and lesions for each combination of values.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        A manifest.
+    table : pyarrow.Table or LazyTable
+        A manifest; of a lazy one a column is held at a time.
     by : sequence of str
         Columns.
 
@@ -48,7 +51,7 @@ def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
 
     """
     by = list(dict.fromkeys(by))
-    values, cell = number_cells([groupable_column(table, name) for name in by], table.num_rows)
+    values, cell = number_cells((groupable_column(table, name) for name in by), table.num_rows)
     images = np.bincount(cell, minlength=len(values)).tolist()
     ids = {one: count_ids(table, name, cell, len(values)) for one, name in COUNTED_COLUMNS.items()}
     rows = [
@@ -73,7 +76,7 @@ def list_measures(rows: Sequence[StatsRow]) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name != CASES or any(CASES in row for row in rows))
 
 
-def tabulate_each(table: pa.Table, columns: Sequence[str] = OVERVIEW_COLUMNS) -> list[StatsRow]:
+def tabulate_each(table: "pa.Table | LazyTable", columns: Sequence[str] = OVERVIEW_COLUMNS) -> list[StatsRow]:
     """One-column tables one after the other: `by` (the column), `value`, images, patients, lesions, share."""
     return [
         {"by": name, "value": row[name], **{measure: row[measure] for measure in MEASURES if measure in row}}
@@ -82,7 +85,7 @@ def tabulate_each(table: pa.Table, columns: Sequence[str] = OVERVIEW_COLUMNS) ->
     ]
 
 
-def number_cells(columns: Sequence[pa.ChunkedArray], rows: int) -> tuple[list[tuple[Any, ...]], Int32s]:
+def number_cells(columns: Iterable[pa.ChunkedArray], rows: int) -> tuple[list[tuple[Any, ...]], Int32s]:
     """The combinations of values that rows have, and the number of each row's: words would take many times as much."""
     values: list[tuple[Any, ...]] = [()] * min(rows, 1)
     cell = np.zeros(rows, np.int32)
@@ -118,11 +121,11 @@ def number_present(codes: Int64s, most: int) -> tuple[Int64s, Int32s]:
     return there, places[codes]
 
 
-def count_ids(table: pa.Table, name: str, cell: Int32s, cells: int) -> list[int]:
+def count_ids(table: "pa.Table | LazyTable", name: str, cell: Int32s, cells: int) -> list[int]:
     """How many distinct ids the rows of each cell have."""
-    if name not in table.column_names or table[name].null_count == table.num_rows:
+    ids = plain_column(table.column(name)) if name in table.column_names else None
+    if ids is None or ids.null_count == table.num_rows:
         return [0] * cells
-    ids = plain_column(table[name])
     missing = ids.is_null().combine_chunks().to_numpy(zero_copy_only=False)
     pairs = first_rows(ids) if pa.types.is_string(ids.type) else number_values(ids)[1].astype(np.int64)
     pairs *= cells
@@ -134,7 +137,7 @@ def count_ids(table: pa.Table, name: str, cell: Int32s, cells: int) -> list[int]
     return np.bincount(pairs[is_new] % cells, minlength=cells).tolist()  # type: ignore[no-any-return]
 
 
-def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+def groupable_column(table: "pa.Table | LazyTable", name: str) -> pa.ChunkedArray:
     if (words := find_extra_column(table, name)) is not None:
         return words
     if name not in table.column_names:
@@ -147,7 +150,7 @@ def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
         )
     if name in MEASURES:
         raise UsageError(f"'{name}' is what is counted, not what can be counted by")
-    column = table[name]
+    column = table.column(name)
     if kinds.is_nested(column.type):
         what = f"column '{name}' holds several values in each row ({column.type})"
         raise UsageError(what, hint="choose a column such as diagnosis, sex or fitzpatrick")
