@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grown import dataset, image_bytes, manifest, row_bytes
+from grown import dataset, image_bytes, manifest, row_bytes, shuffled_manifest
 from madeup import NAME, Made, fetch
 from sidebyside import Run, Way, apart, dermdata, once
 from transfer import serving
@@ -33,6 +33,7 @@ IMAGES = (1_000, 10_000, 100_000)
 QUICK_ROWS, QUICK_IMAGES = 100_000, 3_000
 SQL = "SELECT diagnosis, count(*) AS n, avg(age) AS age FROM images WHERE sex = 'female' GROUP BY ALL"
 WHERE = "sex = 'female' AND age >= 50"
+ALONE = "--allow-missing"  # no image is beside a manifest of these
 Taken = dict[str, dict[int, list[Run]]]  # way -> size -> its runs
 
 
@@ -51,6 +52,7 @@ ROW_ALLOWANCES = (
     Allowance("query", 20, "nothing: DuckDB reads three columns, in pieces"),
     Allowance("stats --by", 100, "four columns, two of them ids"),
     Allowance("select --where", ROW, "the columns that it decides by; the rest is written in pieces"),
+    Allowance("select --where, in any order", ROW, "the same: only what is chosen is sorted"),
     Allowance("split --by patient", ROW, "its group and part as numbers, one column of ids at a time"),
     Allowance("export csv", ROW, "a few columns; text is made in pieces"),
     Allowance("export parquet", ROW, "a few columns"),
@@ -72,10 +74,14 @@ def of_rows(folder: Path, number: int) -> Iterator[Way]:
     ours = maker(folder, out)
     yield ours("query", "query", SQL, table)
     yield ours("stats --by", "stats", "--by", "diagnosis,sex", table)
-    yield ours("select --where", "select", "--where", WHERE, "-o", out / "some.parquet", table)
+    yield ours("select --where", "select", "--where", WHERE, ALONE, "-o", out / "some.parquet", table)
     yield ours("split --by patient", "split", "--by", "patient", "-o", out / "split.parquet", table)
     yield ours("export csv", "export", "csv", "-o", out / "all.csv", table)
     yield ours("export parquet", "export", "parquet", "-o", out / "all.parquet", table)
+    apart(shuffled_manifest, table, number)
+    yield ours(
+        "select --where, in any order", "select", "--where", WHERE, ALONE, "-o", out / "some.parquet", table
+    )
 
 
 def of_images(folder: Path, number: int) -> Iterator[Way]:

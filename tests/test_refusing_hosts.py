@@ -269,7 +269,7 @@ def hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {
         one.name: getattr(settings, one.name) / 100
         for one in fields(settings)
-        if one.name in ("connect_timeout", "head_deadline", "silent_seconds")
+        if one.name in ("connect_timeout", "head_deadline", "silent_deadline", "silent_seconds")
     }
     hasty = {**seconds, "sleep": lambda pause: time.sleep(pause / 100)}
     monkeypatch.setattr(http, "NetworkSettings", lambda **given: NetworkSettings(**{**given, **hasty}))

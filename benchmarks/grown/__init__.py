@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIDE = (64, 48)  # pixels
 PATCHES = (8, 6)  # an image is so many random colors, run into each other: no two are near duplicates
 SAMPLE = 10_000
+STRIDE = 7_919  # a prime that divides no number of rows here
 CONCEPTS = {
     "nv": ("benign", ("melanocytic", "melanocytic-nevus")),
     "mel": ("malignant", ("melanocytic", "melanoma")),
@@ -32,8 +33,8 @@ CONCEPTS = {
 # ------------------------------------------------------------------ rows
 
 
-def manifest(path: Path, rows: int) -> None:
-    """A manifest of so many rows, one row group in memory at a time."""
+def manifest(path: Path, rows: int, *, shuffled: bool = False) -> None:
+    """A manifest of so many rows, one row group in memory at a time; `shuffled`: neighbors in it are none in its keys."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -44,11 +45,17 @@ def manifest(path: Path, rows: int) -> None:
     schema = add_metadata(SCHEMA.empty_table(), {"dataset": "grown"}).schema
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, rows, ROW_GROUP):
-            piece = some(rng, start, min(start + ROW_GROUP, rows))
+            number = np.arange(start, min(start + ROW_GROUP, rows))
+            piece = some(rng, number * STRIDE % rows if shuffled else number)
             writer.write_table(piece.replace_schema_metadata(schema.metadata))
 
 
-def some(rng: "np.random.Generator", start: int, stop: int) -> "pa.Table":
+def shuffled_manifest(path: Path, rows: int) -> None:
+    """As `manifest`, in an order that is not its keys'."""
+    manifest(path, rows, shuffled=True)
+
+
+def some(rng: "np.random.Generator", numbers: "np.ndarray[Any, Any]") -> "pa.Table":
     """These rows as a table of the manifest's schema: what a fetched dataset of ISIC's kind has."""
     import numpy as np
     import pyarrow as pa
@@ -56,7 +63,7 @@ def some(rng: "np.random.Generator", start: int, stop: int) -> "pa.Table":
 
     from dermdata.manifest.parquet import conform
 
-    count, number = stop - start, pa.array(range(start, stop))
+    count, number = len(numbers), pa.array(numbers)
     name = numbered("ISIC_", number)
     word = rng.choice(len(WORDS), count, p=np.array(list(WORDS.values())) / sum(WORDS.values()))
     of = {one: pa.array(values).take(pa.array(word)) for one, values in by_word().items()}

@@ -12,12 +12,13 @@ from dermdata.api.label_spaces import ADDED, NEEDED, project
 from dermdata.api.manifest_selection import load_narrowed
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
-from dermdata.api.targets import SUFFIXES, list_cached_targets, load
+from dermdata.api.targets import SUFFIXES, list_cached_targets, load, load_lean, open_columns_on_disk
 from dermdata.cohort.cite import Credit, Credits, collect_credits
 from dermdata.cohort.dedupe import describe_overlaps
 from dermdata.cohort.table1 import Table1, build_table1, to_latex, to_markdown
 from dermdata.errors import UnknownName
 from dermdata.licenses import CombinedTerms
+from dermdata.manifest.lazy import LazyTable
 from dermdata.object_store import is_remote
 
 __all__ = [
@@ -70,21 +71,25 @@ def list_identities(targets: Sequence[str]) -> Sequence[str]:
 def count_targets(resources: Resources, targets: Sequence[str], request: CountRequest) -> Records:
     """Count the rows of targets, of all that is cached without any; only the columns that are needed are read."""
     targets = targets or list_cached_targets(resources)
-    if request.where is None and request.split is None and not request.exclude:
+    plain = request.where is None and request.split is None and not request.exclude
+    if plain and not request.labels and open_columns_on_disk(resources, targets):
+        loaded = load_lean(resources, targets, lambda _: ["dataset"])  # the others one at a time
+    elif plain:
         loaded = load(resources, targets, [*request.columns, *list_identities(targets)])
     else:
         loaded = load_narrowed(resources, targets, request.where, request.split, request.exclude)
     resources.more(f"counting {', '.join(loaded.names)}")
-    return count_rows(resources, loaded.table, loaded.names, request)
+    table = loaded.rows() if loaded.rest else loaded.table
+    return count_rows(resources, table, loaded.names, request)
 
 
 def count_rows(
-    resources: Resources, table: "pa.Table", names: Sequence[str], request: CountRequest
+    resources: Resources, table: pa.Table | LazyTable, names: Sequence[str], request: CountRequest
 ) -> Records:
     """A record a cell: the columns, or `by` and `value` in an overview, then images, patients, lesions, share."""
     from dermdata.cohort import stats as room
 
-    for overlap in describe_overlaps(table):
+    for overlap in describe_overlaps(table, ("id",)):
         resources.say(overlap)
     if request.labels:
         table = project(resources, table, request.labels, strict=request.strict, share=request.share)

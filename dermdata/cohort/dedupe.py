@@ -4,7 +4,7 @@ HAM10000's row of an image stays, ISIC 2019's goes; a second ISIC 2019 image of 
 it. So ids of the two sources that a folded image has are one id from now on, that of the row that stays, everywhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,13 +119,19 @@ def drop_duplicates(
     return Deduplication(fold_rows(table, kept_for), tuple(dropped), tuple(conflicts), note)
 
 
-def describe_overlaps(table: "pa.Table | LazyTable") -> list[str]:
+def describe_overlaps(
+    table: "pa.Table | LazyTable", methods: Collection[str] = ("id", "exact", "near")
+) -> list[str]:
     """The images that several datasets of a table have, in words, and what keeps one row of each; nothing without any."""
     if "dataset" not in table.column_names:
         return []
     dataset = table.column("dataset").cast(pa.string()).combine_chunks().dictionary_encode()
     codes = dataset.indices.fill_null(-1).to_numpy()
-    compared = {method: one for method, one in IDENTITY_COLUMNS.items() if one in table.column_names}
+    compared = {
+        method: one
+        for method, one in IDENTITY_COLUMNS.items()
+        if one in table.column_names and method in methods
+    }
     for method, column in compared.items() if len(dataset.dictionary) > 1 else ():
         first = first_rows(table.column(column))
         shared = np.unique(first[codes[first] != codes])

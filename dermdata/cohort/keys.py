@@ -59,23 +59,30 @@ def set_keys(table: pa.Table, keys: pa.Array) -> pa.Table:
     return bare.add_column(place, "key", keys)
 
 
-def arrange_rows(table: pa.Table) -> tuple[pa.Table, tuple[DroppedRow, ...]]:
-    """The rows by dataset and image, each key once: of rows with one key, that of the first target stays."""
+def drop_repeated_rows(table: pa.Table) -> tuple[pa.Table, tuple[DroppedRow, ...]]:
+    """The rows with their keys, each key once: of rows with one key, that of the first target stays."""
     keys = row_keys(table)
     table = set_keys(table, keys)
     twice = find_repeated(keys)
-    by = [text_column(table, "dataset"), text_column(table, "image_id"), keys]
-    if not len(twice) and is_sorted(by):
-        return table, ()  # as it is read from the cache: ten million rows are neither sorted nor copied
-    names = [str(number) for number in range(len(by))]
-    order = pc.sort_indices(pa.table(by, names), [(name, "ascending") for name in names]).to_numpy()
-    if len(twice):
-        order = order[~np.isin(order, twice)]
+    if not len(twice):
+        return table, ()
     dropped = tuple(
         DroppedRow(key=key, kept=key, reason=SAME_KEY)
         for key in sorted(keys.take(pa.array(twice)).to_pylist())
     )
-    return take_rows(table, order), dropped
+    stays = np.ones(table.num_rows, bool)
+    stays[twice] = False
+    return take_rows(table, np.flatnonzero(stays)), dropped
+
+
+def arrange_rows(table: pa.Table) -> pa.Table:
+    """The rows by dataset, image and key."""
+    by = [text_column(table, name) for name in ("dataset", "image_id", "key")]
+    if is_sorted(by):
+        return table  # as it is read from the cache: ten million rows are neither sorted nor copied
+    names = [str(number) for number in range(len(by))]
+    order = pc.sort_indices(pa.table(by, names), [(name, "ascending") for name in names])
+    return take_rows(table, order)
 
 
 def is_sorted(columns: Sequence[pa.Array]) -> bool:

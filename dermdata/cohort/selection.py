@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dermdata.cohort.dedupe import DedupeMethod, FindNear, drop_duplicates
-from dermdata.cohort.keys import DroppedRow, arrange_rows, class_column, sample_rows
+from dermdata.cohort.keys import DroppedRow, arrange_rows, class_column, drop_repeated_rows, sample_rows
 from dermdata.cohort.refine import find_contradictions, find_key_conflicts, refine_labels
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
@@ -78,19 +78,21 @@ def select_rows(
     """
     if wanted.per_class and wanted.sample is None:
         raise UsageError("--per-class needs --sample N")
-    rows, twice = arrange_rows(table)
+    rows, twice = drop_repeated_rows(table)
     done = Selection(table=rows, dropped=twice)
     statements, judge = LabelStatements(words, vocabulary), LabelComparer(vocabulary)
     if twice:
         done.notes.append(f"{count_nouns(len(twice), 'row', 'are')} in more than one target: taken once")
         done.conflicts = find_key_conflicts(table, statements, judge)
     if refine_with is not None:
+        done.table = arrange_rows(done.table)
         apply_refinement(done, refine_with, statements, judge)
     if wanted.space:
         done.table = project_table(done.table, wanted.space, vocabulary, words, share=wanted.share)
         done.notes += describe_top(done.table, wanted.space, vocabulary, wanted.share)
     if wanted.where:
         apply_condition(done, wanted.where, vocabulary)
+    done.table = arrange_rows(done.table)  # not before: ten million rows in any order would be held twice
     done.conflicts += find_contradictions(done.table, statements, judge)
     if wanted.dedupe:
         apply_deduplication(done, wanted, wanted.dedupe, statements, judge)

@@ -1,31 +1,39 @@
 """Counts images, patients and lesions of a manifest in each cell of a cross-table."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
+from numpy.typing import NDArray
 
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.columns import decode_dictionary, find_extra_column, first_rows
 from dermdata.manifest.schema import SCHEMA
 from dermdata.manifest.text import python_values
 
+if TYPE_CHECKING:
+    from dermdata.manifest.lazy import LazyTable
+
 StatsRow = dict[str, Any]
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
+MOST_CODES = 1 << 20  # combinations of values for which a table of all is smaller than sorted rows
 OVERVIEW_COLUMNS = ("diagnosis", "malignancy", "fitzpatrick", "sex", "body_site")
 CASES = "cases"  # counted where rows are filed by case
 COUNTED_COLUMNS = {"patients": "patient_id", "lesions": "lesion_id", CASES: "case_id"}
 MEASURES = ("images", *COUNTED_COLUMNS, "share")
 
 
-def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
+def tabulate(table: "pa.Table | LazyTable", by: Sequence[str]) -> list[StatsRow]:
     """Count images, patients and lesions for each combination of values.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        A manifest.
+    table : pyarrow.Table or LazyTable
+        A manifest; of a lazy one a column is held at a time.
     by : sequence of str
         Columns.
 
@@ -43,10 +51,20 @@ def tabulate(table: pa.Table, by: Sequence[str]) -> list[StatsRow]:
 
     """
     by = list(dict.fromkeys(by))
-    cells = countable_columns(table, by)
-    counts = [([], "count_all"), *((name, "count_distinct") for name in COUNTED_COLUMNS.values())]
-    grouped = cells.group_by(by, use_threads=False).aggregate(counts).to_pylist()
-    rows = [stats_row(cell, by, table.num_rows) for cell in grouped]
+    values, cell = number_cells((groupable_column(table, name) for name in by), table.num_rows)
+    images = np.bincount(cell, minlength=len(values)).tolist()
+    ids = {one: count_ids(table, name, cell, len(values)) for one, name in COUNTED_COLUMNS.items()}
+    rows = [
+        {
+            **dict(zip(by, stated, strict=True)),
+            "images": images[number],
+            **{
+                one: counts[number] or None for one, counts in ids.items()
+            },  # none is known, not "none are there"
+            "share": images[number] / table.num_rows,
+        }
+        for number, stated in enumerate(values)
+    ]
     if not any(row[CASES] for row in rows):  # few sources file images by case
         for row in rows:
             del row[CASES]
@@ -58,7 +76,7 @@ def list_measures(rows: Sequence[StatsRow]) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name != CASES or any(CASES in row for row in rows))
 
 
-def tabulate_each(table: pa.Table, columns: Sequence[str] = OVERVIEW_COLUMNS) -> list[StatsRow]:
+def tabulate_each(table: "pa.Table | LazyTable", columns: Sequence[str] = OVERVIEW_COLUMNS) -> list[StatsRow]:
     """One-column tables one after the other: `by` (the column), `value`, images, patients, lesions, share."""
     return [
         {"by": name, "value": row[name], **{measure: row[measure] for measure in MEASURES if measure in row}}
@@ -67,26 +85,59 @@ def tabulate_each(table: pa.Table, columns: Sequence[str] = OVERVIEW_COLUMNS) ->
     ]
 
 
-def countable_columns(table: pa.Table, by: Sequence[str]) -> pa.Table:
-    """The columns to group by, as plain values, and the ids to count."""
-    columns = {name: groupable_column(table, name) for name in by}
-    for name in set(COUNTED_COLUMNS.values()) - set(by):
-        there = name in table.column_names
-        columns[name] = (
-            number_ids(plain_column(table[name])) if there else pa.nulls(table.num_rows, pa.int32())
-        )
-    return pa.table(columns)
+def number_cells(columns: Iterable[pa.ChunkedArray], rows: int) -> tuple[list[tuple[Any, ...]], Int32s]:
+    """The combinations of values that rows have, and the number of each row's: words would take many times as much."""
+    values: list[tuple[Any, ...]] = [()] * min(rows, 1)
+    cell = np.zeros(rows, np.int32)
+    for column in columns:
+        words, codes = number_values(column)
+        combined = cell * np.int64(len(words)) + codes
+        there, cell = number_present(combined, len(values) * len(words))
+        values = [(*values[one // len(words)], words[one % len(words)]) for one in there.tolist()]
+    return values, cell
 
 
-def number_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """The ids as numbers, equal where they are: counting ten million texts takes their memory three times."""
-    if not pa.types.is_string(ids.type):
-        return ids
+def number_values(column: pa.ChunkedArray) -> tuple[list[Any], Int32s]:
+    """The values of a column, null among them, and the number of each row's."""
+    known: dict[Any, int] = {}
+    parts = [np.zeros(0, np.int32)]
+    for chunk in column.chunks:  # a word may stand in several dictionaries
+        encoded = plain_column(pa.chunked_array([chunk])).combine_chunks().dictionary_encode()
+        words = [*encoded.dictionary.to_pylist(), *([None] if encoded.null_count else [])]
+        numbers = np.array([known.setdefault(word, len(known)) for word in words], np.int32)
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        parts.append(numbers[codes])
+    return list(known), np.concatenate(parts)
+
+
+def number_present(codes: Int64s, most: int) -> tuple[Int64s, Int32s]:
+    """Which codes below `most` there are, ascending, and the place of each row's among them."""
+    if most > max(MOST_CODES, len(codes)):
+        there, place = np.unique(codes, return_inverse=True)
+        return there, place.reshape(-1).astype(np.int32)
+    there = np.flatnonzero(np.bincount(codes, minlength=1))
+    places = np.zeros(most, np.int32)
+    places[there] = np.arange(len(there))
+    return there, places[codes]
+
+
+def count_ids(table: "pa.Table | LazyTable", name: str, cell: Int32s, cells: int) -> list[int]:
+    """How many distinct ids the rows of each cell have."""
+    ids = plain_column(table.column(name)) if name in table.column_names else None
+    if ids is None or ids.null_count == table.num_rows:
+        return [0] * cells
     missing = ids.is_null().combine_chunks().to_numpy(zero_copy_only=False)
-    return pa.array(first_rows(ids), pa.int64(), mask=missing)
+    pairs = first_rows(ids) if pa.types.is_string(ids.type) else number_values(ids)[1].astype(np.int64)
+    pairs *= cells
+    pairs += cell
+    pairs = pairs[~missing] if missing.any() else pairs
+    pairs.sort()
+    is_new = np.ones(len(pairs), bool)
+    np.not_equal(pairs[1:], pairs[:-1], out=is_new[1:])
+    return np.bincount(pairs[is_new] % cells, minlength=cells).tolist()  # type: ignore[no-any-return]
 
 
-def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+def groupable_column(table: "pa.Table | LazyTable", name: str) -> pa.ChunkedArray:
     if (words := find_extra_column(table, name)) is not None:
         return words
     if name not in table.column_names:
@@ -99,7 +150,7 @@ def groupable_column(table: pa.Table, name: str) -> pa.ChunkedArray:
         )
     if name in MEASURES:
         raise UsageError(f"'{name}' is what is counted, not what can be counted by")
-    column = plain_column(table[name])
+    column = table.column(name)
     if kinds.is_nested(column.type):
         what = f"column '{name}' holds several values in each row ({column.type})"
         raise UsageError(what, hint="choose a column such as diagnosis, sex or fitzpatrick")
@@ -115,13 +166,6 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Words as words, NaN as not stated."""
     column = decode_dictionary(column)
     return pc.if_else(pc.is_nan(column), None, column) if kinds.is_floating(column.type) else column
-
-
-def stats_row(cell: StatsRow, by: Sequence[str], images: int) -> StatsRow:
-    """Zero known ids is "not known", not "none"."""
-    found = {name: cell[f"{column}_count_distinct"] or None for name, column in COUNTED_COLUMNS.items()}
-    share = cell["count_all"] / images
-    return {**{name: cell[name] for name in by}, "images": cell["count_all"], **found, "share": share}
 
 
 def sort_rows(rows: list[StatsRow], by: Sequence[str]) -> list[StatsRow]:

@@ -41,7 +41,7 @@ from dermdata.progress import ALL_BYTES, CombinedProgress, Progress, SilentProgr
 
 REASONS_SHOWN = 5
 # images of a host that fail alike in a row before it is asked for no more in this run: tried again and again, or gone
-FAILED_FILES, GONE_FILES = 32, 200
+FAILED_FILES, GONE_FILES = 24, 200
 FAULT_STATUS = 500  # and above: the host's own trouble
 STREAMS, MANY_STREAMS, MANY_FILES = (
     4,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -51,9 +51,10 @@ class NetworkSettings:
     minimum_rate: int = 1024  # bytes a second …
     minimum_rate_window: float = 60  # … over so long
     retry_after_limit: float = 120  # no wait that a host wants is longer
-    silent_addresses: int = 4  # that got no answer from a host, of which one has failed …
-    silent_seconds: float = 10  # … in so long: it is asked for no others, where it has thousands of files …
-    silence_holds: float = 60  # … until so long after the last failure
+    # a host that answers nobody is given up, where images have addresses of their own:
+    silent_seconds: float = 40  # that its addresses wait in vain, counted together
+    silent_deadline: float = 15  # the head_deadline of each of them
+    silence_holds: float = 60  # from the last failure on
     user_agent: str = USER_AGENT
     show_wait: WaitDisplay = hide_wait
     sleep: Callable[[float], None] = time.sleep
@@ -197,6 +198,12 @@ class SilenceMonitor:
         self._hosts: dict[str, HostSilence] = {}
         self._alive: set[str] = set()  # hosts that did answer
         self._on = 0  # blocks that want it
+        self._hasty = replace(settings, head_deadline=min(settings.head_deadline, settings.silent_deadline))
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """How long a request may wait now."""
+        return self._hasty if self._on else self._settings
 
     @contextmanager
     def switch_on(self) -> Iterator[None]:
@@ -239,9 +246,9 @@ class SilenceMonitor:
         if now - found.failed_at > settings.silence_holds:
             del self._hosts[host]
             return
-        least = settings.silent_seconds * (PATIENCE_WITH_LIVING if host in self._alive else 1)
-        count = sum(now - asked >= least for asked in found.asked.values())
-        if count >= settings.silent_addresses:
+        most = settings.silent_seconds * (PATIENCE_WITH_LIVING if host in self._alive else 1)
+        count = len(found.asked)
+        if count > 1 and sum(now - asked for asked in found.asked.values()) >= most:
             seconds = now - min(found.asked.values())
             message = f"{host} gives no answer ({count_nouns(count, 'address')}, {seconds:.0f} seconds)"
             raise TransferFault(CannotConnect(message), RetryAction.NEVER)

@@ -268,7 +268,7 @@ class RedirectingClient:
         with connection:
             self._wait_for_turn(hop.official_url, member=bool(secrets), spare=spare)
             watch = self.silence.watch(host, hop.request_url)
-            with send_request(self._transport, self._settings, hop, headers, chunk, watch) as response:
+            with send_request(self._transport, self.silence.settings, hop, headers, chunk, watch) as response:
                 self.hosts.raise_limit_for_stores(host, response.headers)
                 self._note_answer(response, member=bool(secrets))
                 if token and response.status == 401:

@@ -29,6 +29,7 @@ from dermdata.manifest.parquet import (
 from dermdata.manifest.schema import SCHEMA
 
 ROW_COLUMN = "dermdata.row"
+GATHERED_ROWS = 1 << 20  # whole rows in memory, where the order of the files is not theirs
 Ints = NDArray[np.int64]
 
 
@@ -214,7 +215,11 @@ class LazyTable:
         elif is_ascending(self.row_numbers):
             yield from even_blocks(self.join_blocks(self.rest), most)
         else:
-            yield from slice_blocks(self.to_table(), most)
+            step = max(1, GATHERED_ROWS // most) * most
+            for start in range(
+                0, self.num_rows, step
+            ):  # each reads the files through: whole rows are not all held
+                yield from slice_blocks(self.slice_rows(start, step).to_table(), most)
 
     def slice_rows(self, start: int, count: int) -> "LazyTable":
         """So many rows from one on."""
@@ -227,8 +232,9 @@ class LazyTable:
         order = np.argsort(self.row_numbers, kind="stable")
         in_order = LazyTable(self.table.take(pa.array(order)), self.rest)
         blocks = list(in_order.join_blocks(self.rest, names)) or [self.schema.empty_table()]
-        table = pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
-        return table if is_ascending(order) else table.take(pa.array(np.argsort(order)))
+        table = pa.concat_tables(blocks).unify_dictionaries()
+        del blocks
+        return table.combine_chunks() if is_ascending(order) else table.take(pa.array(np.argsort(order)))
 
     def _choose_fields(self, names: Collection[str] | None) -> pa.Schema:
         """The schema with what is held and these of the other columns; None: all."""
