@@ -498,6 +498,12 @@ EXPORTS = [
     "export csv M -o {out}/x.csv --redistributable --split train",
     "export coco M -o {out}/c",
     "export croissant M -o {out}/c.json",
+    "export yolo M -o {out}/y",
+    "export yolo-seg M -o {out}/ys",
+    "export masks M -o {out}/m --resize 16 --fit pad",
+    "export nnunet M -o {out}/n --resize 16 --fit crop",
+    "export csv M -o {out}/x.csv --flat",
+    "export parquet M -o {out}/x.parquet --columns key,extra.*",
 ]
 READS = [
     "select M",
@@ -519,6 +525,7 @@ READS = [
     "cite --table1 M",
     "lock M -o {out}/c.lock",
     "evaluate {in}/good.csv --target M --bootstrap 5",
+    "evaluate {in}/good.csv --target M --bootstrap 5 --report {out}/e.html --figures {out}/f --model-card {out}/c.md",
 ]
 FETCHES = [
     "fetch ours",
@@ -544,6 +551,7 @@ EVALUATE = [
     "evaluate P --target ours --bootstrap 5",
     "evaluate P --target ours --bootstrap 5 --report {out}/e.html",
     "evaluate P --target ours --labels malignancy --by sex --bootstrap 0 -f json",
+    "evaluate P --target ours --bootstrap 5 --figures {out}/f --model-card {out}/c.md",
 ]
 SPACES = {
     "space.txt": some(damage, damage_text),
@@ -592,7 +600,9 @@ KINDS: dict[str, Kind] = {
     "archive.zip": Kind(of_archive("images.zip", documents.damage_zip), ADOPTED, cache="empty"),
     "archive.tar": Kind(of_archive("images.tar", documents.damage_tar), ADOPTED, cache="empty"),
     "archive.tar.gz": Kind(of_archive("images.tar.gz", documents.damage_tar), ADOPTED, cache="empty"),
-    "image": Kind(of_image, [one.replace(" M", " {in}/m.csv") for one in [*EXPORTS[2:9], *READS[9:11]]]),
+    "image": Kind(
+        of_image, [one.replace(" M", " {in}/m.csv") for one in [*EXPORTS[2:9], *EXPORTS[12:16], *READS[9:11]]]
+    ),
     "own": Kind(of_own, ADDED, weight=8),
     "predictions": Kind(of_predictions, EVALUATE, weight=6),
     "list": Kind(
