@@ -75,9 +75,9 @@ def of_rows(folder: Path, number: int) -> Iterator[Way]:
     yield ours("query", "query", SQL, table)
     yield ours("stats --by", "stats", "--by", "diagnosis,sex", table)
     yield ours("select --where", "select", "--where", WHERE, ALONE, "-o", out / "some.parquet", table)
-    yield ours("split --by patient", "split", "--by", "patient", "-o", out / "split.parquet", table)
-    yield ours("export csv", "export", "csv", "-o", out / "all.csv", table)
-    yield ours("export parquet", "export", "parquet", "-o", out / "all.parquet", table)
+    yield ours("split --by patient", "split", "--by", "patient", ALONE, "-o", out / "split.parquet", table)
+    yield ours("export csv", "export", "csv", ALONE, "-o", out / "all.csv", table)
+    yield ours("export parquet", "export", "parquet", ALONE, "-o", out / "all.parquet", table)
     apart(shuffled_manifest, table, number)
     yield ours(
         "select --where, in any order", "select", "--where", WHERE, ALONE, "-o", out / "some.parquet", table

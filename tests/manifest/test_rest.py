@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dermdata.errors import BadTable
-from dermdata.manifest import parquet
+from dermdata.manifest import lazy, parquet
 from dermdata.manifest.lazy import ROW_COLUMN, SCHEMA, DiskColumns, LazyTable, open_disk_manifest
 from support.manifest_builders import built
 
@@ -32,6 +32,9 @@ def unchanged(table: pa.Table) -> pa.Table:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two manifests of several row groups; the second has a column of its own and embedded images."""
     monkeypatch.setattr(parquet, "ROW_GROUP", 40)
+    monkeypatch.setattr(
+        lazy, "GATHERED_ROWS", 90
+    )  # rows in another order than the files' come so many at a time
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     parquet.write_manifest(manifest(), one, {})
     more = manifest(COUNT, "nv df").append_column("score", pa.array(np.arange(COUNT) / 2))
@@ -91,6 +94,21 @@ def test_blocks_are_of_one_size(most: int, held: LazyTable, whole: pa.Table) -> 
     blocks = list(held.blocks(most))
     assert {block.num_rows for block in blocks[:-1]} <= {most}
     assert pa.concat_tables(blocks).to_pylist() == whole.to_pylist()
+
+
+def test_rows_in_another_order_are_never_all_held(held: LazyTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each share of them is read for itself, whole row groups at a time."""
+    gathered: list[int] = []
+    real = LazyTable.to_table
+
+    def counted(self: LazyTable, names: Any = None) -> pa.Table:
+        gathered.append(self.num_rows)
+        return real(self, names)
+
+    monkeypatch.setattr(LazyTable, "to_table", counted)
+    backwards = taken(held, np.arange(2 * COUNT)[::-1])
+    assert {block.num_rows for block in list(backwards.blocks(40))[:-1]} == {40}
+    assert (max(gathered), sum(gathered)) == (80, 2 * COUNT)
 
 
 def test_what_a_command_has_changed_or_added_counts(held: LazyTable, whole: pa.Table) -> None:
