@@ -194,6 +194,17 @@ def test_the_first_screen_and_the_whole_are_short(reader: Reader) -> None:
     assert not any(one.is_displayed() for one in reader.all("article.finding"))
 
 
+def test_the_three_numbers_stand_in_equal_columns(reader: Reader) -> None:
+    """However many lines are below each of them."""
+    reader.open("audit")
+    boxes = reader.js(
+        "[...document.querySelectorAll('.tiles.three .tile')].map(e => [e.clientWidth,"
+        " e.querySelector('dd:not(.more)').getBoundingClientRect().top])"
+    )
+    assert len(boxes) == 3
+    assert {*map(tuple, boxes)} == {tuple(boxes[0])}
+
+
 @pytest.mark.parametrize(("width", "most"), [(1280, 400), (390, 800)])
 def test_an_evaluation_says_all_in_its_first_screen(reader: Reader, width: int, most: int) -> None:
     """What the model does, for whom it is worst and who cannot be judged, before anybody scrolls."""
