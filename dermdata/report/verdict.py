@@ -76,7 +76,7 @@ def make_sentence(findings: Sequence[Finding]) -> str:
 def count_images(table: pa.Table, findings: Sequence[Finding]) -> NumberTile:
     """How many images there are, and how many of them cannot be used."""
     broken = len({key for one in findings if one.code in FILES for key in one.keys})
-    more = f"{count_share(broken, table.num_rows, 'file', 'are')} broken" if broken else ""
+    more = f"{count_share(broken, table.num_rows, 'row', 'have')} no sound file" if broken else ""
     return NumberTile("images", f"{table.num_rows:,}", more, "error" if broken else "")
 
 

@@ -242,7 +242,7 @@ def test_red_words_are_of_what_is_broken() -> None:
     """`11 of 12 have a sound file` in red marks the sound ones."""
     top = page(findings=[finding("image-truncated", "error", keys=("demo/r001",))]).split("<main")[0]
     assert (
-        '<div class="tile error"><dt>images</dt><dd>12</dd><dd class="more">1 of 12 files is broken</dd>'
+        '<div class="tile error"><dt>images</dt><dd>12</dd><dd class="more">1 of 12 rows has no sound file</dd>'
         in top
     )
 

@@ -194,6 +194,17 @@ def test_the_first_screen_and_the_whole_are_short(reader: Reader) -> None:
     assert not any(one.is_displayed() for one in reader.all("article.finding"))
 
 
+def test_the_three_numbers_stand_in_equal_columns(reader: Reader) -> None:
+    """However many lines are below each of them."""
+    reader.open("audit")
+    boxes = reader.js(
+        "[...document.querySelectorAll('.tiles.three .tile')].map(e => [e.clientWidth,"
+        " e.querySelector('dd:not(.more)').getBoundingClientRect().top])"
+    )
+    assert len(boxes) == 3
+    assert {*map(tuple, boxes)} == {tuple(boxes[0])}
+
+
 @pytest.mark.parametrize(("width", "most"), [(1280, 400), (390, 800)])
 def test_an_evaluation_says_all_in_its_first_screen(reader: Reader, width: int, most: int) -> None:
     """What the model does, for whom it is worst and who cannot be judged, before anybody scrolls."""
@@ -314,6 +325,11 @@ def test_a_print_is_some_pages_and_nothing_is_cut(reader: Reader, name: str, mos
         ".map(e => e.outerHTML.slice(0, 80))"
     )
     assert wide == []
+    reader.js("dispatchEvent(new Event('beforeprint'))")
+    scrolled = (
+        "[...document.querySelectorAll('pre, .scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    assert reader.js(scrolled) == 0  # nobody scrolls paper
     pdf = base64.b64decode(reader.cdp("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= most
 
@@ -331,6 +347,7 @@ def test_paper_has_the_first_of_each_kind_unless_a_person_unfolded_it(reader: Re
     reader.cdp("Emulation.setEmulatedMedia", media="print")
     reader.js("dispatchEvent(new Event('beforeprint'))")
     assert [one.is_displayed() for one in reader.all("article.finding")] == [True] * 5 + [False] * 55
+    assert not any(one.get_dom_attribute("open") for one in reader.all(".finding details"))
     assert reader.all(".paper")[0].text.startswith("5 of these 60 are on paper")
     reader.open("long")
     reader.js("document.querySelector('.fold').open = true")

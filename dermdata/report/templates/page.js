@@ -77,12 +77,12 @@
     apply();
   }
 
-  // ---- paper shows what a click would: of a kind that nobody unfolded, the first few findings
+  // ---- paper shows what a click would: of a kind that nobody unfolded, the first few findings without evidence
   let opened = [];
   const printed = Number(one("findings")?.dataset.printed ?? 0);
   const beyond = (kind) => all("article.finding:not([hidden])", kind).slice(printed);
   addEventListener("beforeprint", () => {
-    opened = all("details:not([open])");
+    opened = all("details:not([open])").filter((details) => !details.closest(".finding"));
     opened.forEach((details) => {
       details.open = true;
       if (!details.matches(".fold")) return;
