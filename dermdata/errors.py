@@ -18,6 +18,7 @@
     │   │   ├── LinkExpired               a signed link whose time is over
     │   │   └── ProxyRefused              the proxy on the way there says no
     │   ├── Stalled                   too slow for too long
+    │   ├── BrokeOff                  a connection that ended before the answer did
     │   ├── BadRedirect               loop, downgrade, other scheme, private address
     │   └── EverySourceRefused        a dataset's publisher and all copies of it say no
     ├── IntegrityError (4)        bytes are not what they must be
@@ -210,6 +211,12 @@ class Stalled(NetworkError):
     """Too few bytes for too long."""
 
     code = "stalled"
+
+
+class BrokeOff(NetworkError):
+    """A connection that ended before the answer did, or an answer that is not HTTP."""
+
+    code = "broke_off"
 
 
 class BadRedirect(NetworkError):

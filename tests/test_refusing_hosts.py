@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -159,9 +159,13 @@ class HalfOpenSite(Site):
     def __init__(self) -> None:
         super().__init__()
         self.refusals: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.hung_up: set[str] = set()  # the places at which a connection ends without an answer
 
     def answer(self, request: Any) -> None:
         host, _, path = request.path.removeprefix("/web/").partition("/")
+        if f"{host}/{path}" in self.hung_up:
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
         if host not in self.refusals:
             super().answer(request)
             return
@@ -247,6 +251,22 @@ def test_a_host_in_trouble_is_asked_again_by_the_next_fetch(
     assert cli(*fetch).code == 0
 
 
+def test_an_image_at_which_a_host_breaks_off_is_asked_for_again_by_the_next_fetch(
+    atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told apart from those that are gone, whose hosts have said so."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    fetch = ("--catalog", tmp_path / "catalog", "--rewrite", atlas.rewrite, "fetch", "atlas")
+    atlas.hung_up = {"b.example/3.jpg", "b.example/7.jpg"}
+    answer = cli(*fetch)
+    assert answer.code == 8
+    assert "broke off, or does not speak HTTP: 2 images are left for the next" in answer.err
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 38
+    atlas.hung_up = set()
+    assert cli(*fetch).code == 0
+    assert atlas.count("a.example") == 20
+
+
 def test_images_that_are_gone_are_gone(
     atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path
 ) -> None:
@@ -275,9 +295,16 @@ def hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "NetworkSettings", lambda **given: NetworkSettings(**{**given, **hasty}))
 
 
+def hang_up(listener: socket.socket) -> None:
+    """Take every call, and end it at once."""
+    with suppress(OSError):  # the listener's end
+        while True:
+            listener.accept()[0].close()
+
+
 @contextmanager
 def dead_place(kind: str) -> Iterator[str]:
-    """Where a host stands that refuses connections, drops them (a black hole), is silent, or is in no directory."""
+    """Where a host stands that refuses connections, drops them (a black hole), is silent, hangs up, or has no name."""
     with socket.socket() as held, ExitStack() as stack:
         held.bind(("127.0.0.1", 0))
         if kind == "black hole":  # whose queue is full
@@ -288,11 +315,15 @@ def dead_place(kind: str) -> Iterator[str]:
                 full.connect_ex(held.getsockname())
         elif kind == "silent":
             held.listen(100)
+        elif kind == "hangs up":
+            held.listen(100)
+            stack.callback(held.shutdown, socket.SHUT_RDWR)
+            threading.Thread(target=hang_up, args=(held,), daemon=True).start()
         yield "http://nobody.invalid/" if kind == "no name" else f"http://127.0.0.1:{held.getsockname()[1]}/"
 
 
 @pytest.mark.usefixtures("hundredth")
-@pytest.mark.parametrize("kind", ["refused", "black hole", "silent", "no name"])
+@pytest.mark.parametrize("kind", ["refused", "black hole", "silent", "hangs up", "no name"])
 def test_a_host_that_answers_nobody_is_given_up(
     kind: str, atlas: HalfOpenSite, cli: Callable[..., Answer], tmp_path: Path
 ) -> None:
@@ -304,7 +335,9 @@ def test_a_host_that_answers_nobody_is_given_up(
         assert time.monotonic() - started < 3  # a slow machine; 5 tries for each of 20 images took 15
     assert answer.code == 8, answer.err
     (told,) = [line for line in answer.err.splitlines() if "20 images are left for the next" in line]
-    assert any(words in told for words in ("gives no answer (", "cannot connect", "cannot resolve")), told
+    assert any(
+        words in told for words in ("gives no answer (", "cannot connect", "cannot resolve", "broke off")
+    ), told
     assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 20
     assert cli(*common, "fetch", "atlas").code == 0
     assert atlas.count("b.example") == 20

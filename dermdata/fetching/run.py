@@ -15,6 +15,7 @@ from dermdata import disk
 from dermdata.cache import Cache, DatasetFolder
 from dermdata.cache.receipt import FetchedSubset
 from dermdata.errors import (
+    BrokeOff,
     CannotConnect,
     DermdataError,
     HostRefused,
@@ -380,7 +381,7 @@ def is_passing(error: DermdataError) -> bool:
     """Whether a failure is of the day: a host that refuses everybody or cannot be reached, and not a file that is gone."""
     if isinstance(error, ServerRefused) and error.status >= FAULT_STATUS:
         return True
-    return is_about_all(error) or isinstance(error, Stalled)
+    return is_about_all(error) or isinstance(error, Stalled | BrokeOff)
 
 
 def is_about_all(error: DermdataError) -> bool:

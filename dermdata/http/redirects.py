@@ -17,6 +17,7 @@ from dermdata.credentials import FoundCredentials
 from dermdata.disk import TOO_MANY_FILES_ERRORS, to_storage_error
 from dermdata.errors import (
     BadRedirect,
+    BrokeOff,
     CannotConnect,
     HostRefused,
     LoginNeeded,
@@ -443,7 +444,7 @@ def map_errors(url: str) -> Iterator[None]:
             CannotConnect(f"the proxy refuses to connect to {host}"), RetryAction.LATER
         ) from error
     except (httpx.NetworkError, httpx.ProtocolError) as error:
-        broken = NetworkError(f"{host} broke off, or does not speak HTTP", hint=RERUN_HINT)
+        broken = BrokeOff(f"{host} broke off, or does not speak HTTP", hint=RERUN_HINT)
         raise TransferFault(broken, RetryAction.LATER) from error
 
 
