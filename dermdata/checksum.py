@@ -3,7 +3,6 @@
 `git-blob-<bytes>:<hex>` is the SHA-1 by which git knows a file of so many bytes: GitHub and Hugging Face publish it.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -39,6 +38,8 @@ def parse_checksum(text: str) -> tuple[str, str]:
 
 def new_hash(algorithm: str) -> Hash:
     """A running hash; md5 and sha1 only compare published digests, they protect nothing."""
+    import hashlib  # with OpenSSL, which `list` has no use for
+
     if blob := GIT_BLOB.fullmatch(algorithm):
         return hashlib.sha1(b"blob %d\0" % int(blob[1]), usedforsecurity=False)
     return hashlib.new(algorithm, usedforsecurity=False)
@@ -76,7 +77,7 @@ class Hasher:
 
 def sha256_of_chunks(chunks: Iterable[bytes]) -> str:
     """The SHA-256 hex digest of chunks of bytes."""
-    running = hashlib.sha256()
+    running = new_hash("sha256")
     for chunk in chunks:
         running.update(chunk)
     return running.hexdigest()

@@ -28,9 +28,7 @@ SLIDE_ENDINGS = (".svs", ".ndpi", ".scn", ".bif")  # of these, whole slides, whi
 BoxForm = Literal["coco", "yolo", "geojson", "via"]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANY_FILE = "*"  # of a table in an archive whose name no source states: whichever file holds the member
-MALIGNANCY_WORDS = ("benign", "premalignant", "malignant", "indeterminate", "not-applicable")
 Level = Literal["error", "warning", "note"]
-SKIN_SOURCES = ("self", "dermatologist", "annotator", "estimated")
 READERS = (
     "table",
     "folders",
@@ -45,20 +43,6 @@ ENTRY_COLUMNS = (
     "confirmation", "age", "age_raw", "sex", "body_site", "body_site_raw", "fitzpatrick", "fitzpatrick_range",
     "fitzpatrick_source", "monk", "monk_source", "caption", "split_official", "fold_official", "license", "attribution",
     "image",
-)  # fmt: skip
-# manifest column -> the words that it may hold
-CLOSED_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "sex": ("female", "male", "other"),
-        "modality": ("dermoscopic", "clinical", "tbp-tile", "rcm", "histopathology", "ultrasound"),
-        "malignancy": MALIGNANCY_WORDS,
-        "malignancy_source": (*MALIGNANCY_WORDS, "mixed", "non-malignant"),
-        "confirmation": (
-            "histopathology", "serial-imaging", "expert-consensus", "confocal", "clinical", "self-report",
-        ),
-        "fitzpatrick_source": SKIN_SOURCES,
-        "monk_source": SKIN_SOURCES,
-    }
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import docs_catalog
-from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS, READERS, Dataset
+from dermdata.closed_words import CLOSED_WORDS
+from dermdata.model import ENTRY_COLUMNS, READERS, Dataset
 from docs_markdown import table
 
 HEAD = """\

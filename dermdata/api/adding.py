@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING
 
 from dermdata import __version__, disk
 from dermdata.api.catalog_words import read_catalog_words
-from dermdata.api.own_data import (
-    AddRequest,
-    OwnData,
-    find_unique_parts,
-    list_sources,
-    survey_sources,
-)
+from dermdata.api.own_data import AddRequest, OwnData, find_unique_parts, list_sources, survey_sources
 from dermdata.api.own_records import add_archive_search, describe_files, is_archive_search, write_file_table
 from dermdata.api.own_tables import SHOWN, FoundTable, name_keys
 from dermdata.api.records import Records
 from dermdata.api.resources import Resources
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.config import default_catalog_folder
 from dermdata.errors import UnknownName, UsageError
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, Placement
+from dermdata.model import Placement
 
 if TYPE_CHECKING:
     from dermdata.api.fetch_request import FetchReport

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.errors import UnknownName, UsageError
 from dermdata.manifest.columns import find_extra_column
 from dermdata.manifest.split_classes import CLASS_COLUMNS, class_names
 from dermdata.markup import count_share
-from dermdata.model import CLOSED_WORDS
 
 UNKNOWN = -1  # the number of a word that nobody states
 

@@ -76,11 +76,12 @@ def load_index(
     """
     try:
         written = path.stat().st_mtime_ns
-        checksum, _, rest = disk.read_regular(path, most=MOST_BYTES).partition(b"\n")
-        if checksum != content_checksum(rest):
+        content = disk.read_regular(path, most=MOST_BYTES)
+        head = content.index(b"\n") + 1  # after the checksum's line
+        body = content.index(b"\n", head) + 1
+        if content[: head - 1] != content_checksum(memoryview(content)[head:]):
             return None
-        head, _, body = rest.partition(b"\n")
-        index = json.loads(head)
+        index = json.loads(content[head:body])
     except (OSError, ValueError, RecursionError):
         return None  # absent, torn or no file at all: it is only a copy, so it is made again
     whole = isinstance(index, dict) and all(isinstance(index.get(key), kind) for key, kind in parts.items())
@@ -88,13 +89,18 @@ def load_index(
     if not whole or not younger or index["fingerprint"] != stamp:
         return None
     lengths = index.pop("lengths")
-    return {**index, "entries": split_entries(body, lengths)} if sum(lengths.values()) == len(body) else None
+    if body + sum(lengths.values()) != len(content):
+        return None
+    return {**index, "entries": split_entries(content, body, lengths)}
 
 
-def split_entries(body: bytes, lengths: Mapping[str, int]) -> dict[str, bytes]:
-    """Each entry's JSON text, by name."""
-    ends = itertools.accumulate(lengths.values())
-    return {name: body[end - length : end] for (name, length), end in zip(lengths.items(), ends, strict=True)}
+def split_entries(content: bytes, start: int, lengths: Mapping[str, int]) -> dict[str, bytes]:
+    """Each entry's JSON text, by name, of those that follow each other from `start` on."""
+    ends = itertools.accumulate(lengths.values(), initial=start)
+    next(ends)
+    return {
+        name: content[end - length : end] for (name, length), end in zip(lengths.items(), ends, strict=True)
+    }
 
 
 def save_index(path: Path, index: Mapping[str, Any], *, private: bool) -> None:
@@ -122,6 +128,6 @@ def index_bytes(index: Mapping[str, Any]) -> bytes:
     return content_checksum(content) + b"\n" + content
 
 
-def content_checksum(content: bytes) -> bytes:
+def content_checksum(content: bytes | memoryview) -> bytes:
     """The CRC-32 of an index as text: an index that was damaged or edited is made again."""
     return f"{zlib.crc32(content):08x}".encode()

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from dermdata.catalogs.entries import did_you_mean, prefix_places
-from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS, READERS, Dataset, TableSpec
+from dermdata.closed_words import CLOSED_WORDS
+from dermdata.model import ENTRY_COLUMNS, READERS, Dataset, TableSpec
 from dermdata.vocabulary.concepts import BodySite, site_names, suggest_ids
 
 KEPT_AS_NAMED = ("differential", "image", "image_id", "isic_id", "patient_id", "lesion_id", "case_id")

@@ -22,6 +22,7 @@ import pyarrow as pa
 from dermdata import disk
 from dermdata.cache import DatasetFolder, Receipt
 from dermdata.cache.cleanup import PendingFiles
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.errors import IntegrityError, UsageError
 from dermdata.fetching.assemble import LabelResources, harmonize_tables, read_tables
 from dermdata.fetching.ingest import LISTING_SOURCE
@@ -29,7 +30,7 @@ from dermdata.fetching.listing import merge_files
 from dermdata.hosts import ResolveContext, isic
 from dermdata.hosts.isic_query import FIELDS, LARGEST_NUMBER, RENAMED
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, Dataset, File, TableSpec
+from dermdata.model import Dataset, File, TableSpec
 from dermdata.progress import Progress
 
 RECORDS_NAME = "metadata.csv"  # the table that an archive's records make

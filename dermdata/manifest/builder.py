@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.crosswalks import Crosswalk
 from dermdata.errors import TableRefused, UnknownName
 from dermdata.limits import REJECTED
@@ -43,7 +44,7 @@ from dermdata.manifest.schema import KEYS, LIMITS, SCHEMA
 from dermdata.manifest.several_values import LabelColumns, has_several_labels
 from dermdata.manifest.stated_counts import count_differences
 from dermdata.markup import count_nouns
-from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS, NOTHING, Content, Dataset, TableSpec
+from dermdata.model import ENTRY_COLUMNS, NOTHING, Content, Dataset, TableSpec
 from dermdata.readers.typed_cells import clean_names, is_true
 from dermdata.vocabulary import Vocabulary
 

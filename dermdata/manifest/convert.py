@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.crosswalks import (
     Crosswalk,
     Differential,
@@ -38,7 +39,7 @@ from dermdata.manifest.several_values import (
     join_sites,
     read_probabilities,
 )
-from dermdata.model import CLOSED_WORDS, NOTHING, Content
+from dermdata.model import NOTHING, Content
 from dermdata.readers.typed_cells import NOTHING_WORDS, TRUTHS, clean_ids, is_nothing
 from dermdata.vocabulary import Vocabulary
 

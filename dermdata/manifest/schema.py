@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pyarrow as pa
 
-from dermdata.model import CLOSED_WORDS, IMAGE_ENDINGS, ImageFacts
+from dermdata.closed_words import CLOSED_WORDS
+from dermdata.model import IMAGE_ENDINGS, ImageFacts
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 TEXT = pa.string()

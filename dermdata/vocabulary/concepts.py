@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.errors import UnknownName, UsageError, nearest
-from dermdata.model import CLOSED_WORDS
 from dermdata.vocabulary import tsv
 
 LEVELS = ("root", "superclass", "category", "group", "diagnosis", "subtype")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from dermdata.closed_words import CLOSED_WORDS
 from dermdata.inference.columns import (
     JUDGES,
     ColumnGuesses,
@@ -19,7 +20,7 @@ from dermdata.inference.columns import (
 from dermdata.inference.guessing import guess_columns, name_likeness
 from dermdata.inference.one_hot import choose_labels, guess_flags
 from dermdata.inference.words import VALUE_WORDS
-from dermdata.model import CLOSED_WORDS, ENTRY_COLUMNS
+from dermdata.model import ENTRY_COLUMNS
 
 FILES = {f"isic_{number}" for number in range(40)}
 DIAGNOSES = {"nevus", "nv", "melanoma", "mel", "bcc", "df", "basal cell carcinoma"}
