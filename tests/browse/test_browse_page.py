@@ -256,6 +256,44 @@ def test_two_pictures_are_compared_field_by_field(looker: Looker, serve: Callabl
     looker.until("document.querySelectorAll('#shown figure').length === 1")
 
 
+def test_what_is_told_above_a_picture_can_be_read_and_pressed(
+    looker: Looker, serve: Callable, demo: Manifest
+) -> None:
+    """A dialog lies above all that is not in it."""
+    looker.open(serve(demo).address)
+    looker.js("document.querySelector('#tiles .tile .open').focus()")
+    looker.press("b")
+    looker.until("document.activeElement.closest('.tile')")  # its tile is drawn anew
+    looker.press("b", Keys.ENTER)
+    looker.until("document.getElementById('picture').open")
+    button = "document.getElementById('picture-mark').textContent"
+    looker.press("x")
+    looker.until(f"{button} === 'Marked'")
+    looker.until("document.getElementById('marked').textContent === '1 marked'")
+    looker.click("#undo")  # refused where something else lies above it
+    looker.until(f"{button} === 'Mark'")
+    assert looker.js("document.getElementById('marked').textContent") == "0 marked"
+    assert looker.faults() == []
+
+
+def test_a_row_that_no_list_can_name_is_not_shown_as_marked(
+    looker: Looker, serve: Callable, fetched: Path, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["a", "b\nc", "d"]
+    path = tmp_path / "nameless.parquet"
+    pq.write_table(pa.table({"dataset": ["x"] * 3, "image_id": names, "key": names}), path)
+    looker.open(serve(dd.open_session(cache=fetched).load(path)).address)
+    looker.js(
+        "[...document.querySelectorAll('#tiles .tile')].find(one => one.index === 1).querySelector('.mark').click()"
+    )
+    looker.until("document.getElementById('toast-text').textContent.includes('1 not: ')")
+    assert looker.js("document.getElementById('undo').hidden")
+    assert looker.js("document.querySelectorAll('#tiles .tile.marked').length") == 0
+
+
 def test_the_matrix_says_for_whom_the_model_is_good(
     looker: Looker, serve: Callable, demo: Manifest, predictions: Path
 ) -> None:
@@ -278,6 +316,11 @@ def test_ages_are_chosen_from_one_decade_to_another(looker: Looker, serve: Calla
     old = sum(1 for row in demo if row["age"] is not None and row["age"] >= 60)
     assert looker.js("document.getElementById('count').textContent").startswith(f"{old} of")
     assert looker.js(f"{part}.value") == "60"
+    till = "document.querySelector('[data-facet=age][data-value=to]')"
+    looker.js(f"(() => {{ {till}.value = '40'; {till}.dispatchEvent(new Event('change')); }})()")
+    looker.until(f"{part}.value === '40'")  # from 60 to 49 is from 40 to 69, and not every age
+    middle = sum(1 for row in demo if row["age"] is not None and 40 <= row["age"] < 70)
+    looker.until(f"document.getElementById('count').textContent.startsWith('{middle} of')")
 
 
 def test_planted_errors_are_found_marked_and_excluded_by_hand(
@@ -381,6 +424,12 @@ def test_a_hundred_thousand_rows_scroll_to_their_end(
     looker.js("document.querySelector('#tiles .tile .open').focus()")
     looker.press(Keys.END)  # far away: the focus waits for its tile
     looker.until(f"document.activeElement.closest('.tile')?.index === {rows - 1}")
+    looker.js("document.getElementById('where').focus()")
+    looker.press("nobody = 1")
+    looker.until("!document.getElementById('where-error').hidden")
+    looker.js("document.querySelector('#grid').scrollTo(0, 3e6)")  # to rows that were not asked for before
+    looker.until("document.querySelectorAll('.tile .caption').length > 10")
+    looker.until("[...document.querySelectorAll('.tile')].every(one => one.querySelector('.caption'))")
 
 
 def test_a_facet_of_very_many_values_is_searched(

@@ -108,8 +108,8 @@ function facetSearch(facet, chosen, list, most) {
 
 /** From one decade to another: two choices instead of one box for each. */
 function ageRange(facet, chosen) {
-  const decades = facet.values.map((one) => one.value).filter((one) => one !== null);
-  const known = chosen.filter((one) => one !== null).sort((one, other) => one - other);
+  const decades = facet.values.map((one) => one.value).filter((one) => typeof one === "number");
+  const known = chosen.filter((one) => typeof one === "number").sort((one, other) => one - other);
   if (decades.length < 3) return null;
   const limit = (words, value, last) => {
     const options = decades.map((one) => make("option", { value: String(one), text: String(last ? one + 9 : one), selected: one === value }));
@@ -121,7 +121,8 @@ function ageRange(facet, chosen) {
   const from = limit("from", known.length ? known[0] : undefined, false);
   const to = limit("to", known.at(-1), true);
   function apply() {
-    const [low, high] = [from, to].map((one) => (one.value === "" ? null : Number(one.value)));
+    let [low, high] = [from, to].map((one) => (one.value === "" ? null : Number(one.value)));
+    if (low !== null && high !== null && low > high) [low, high] = [high, low];
     const wanted = decades.filter((one) => (low === null || one >= low) && (high === null || one <= high));
     if (low === null && high === null) delete state.filters.age;
     else state.filters.age = wanted;
@@ -189,14 +190,18 @@ async function mark(items, marked, again = false) {
   }
   try {
     const said = await post("marks", { rows, marked, issue: find("issue").value });
-    for (const item of changed) item.marked = marked;
-    grid.setMarked(rows, marked);
+    const none = said.refused === rows.length;
+    if (!none) {
+      for (const item of changed) item.marked = marked;
+      grid.setMarked(rows, marked);
+      if (!again) undoable.push({ items: changed, marked });
+    }
     showMarks(said);
-    if (!again) undoable.push({ items: changed, marked });
+    if (single.isOpen) single.showMark(single.said.marked); // an undo as well
     const refused = said.refused ? `; ${number(said.refused)} not: ${said.reason}` : "";
     const others = said.others ? `; ${plural(said.others, "row")} of the same name with them` : "";
-    toast(`${plural(rows.length - (said.refused ?? 0), "picture")} ${marked ? "marked" : "unmarked"}${refused}${others}`, !again);
-    if (said.refused || said.others) await refresh(); // who is marked now, the server knows
+    toast(`${plural(rows.length - (said.refused ?? 0), "picture")} ${marked ? "marked" : "unmarked"}${refused}${others}`, !again && !none);
+    if ((said.refused && !none) || said.others) await refresh(); // who is marked now, the server knows
     return true;
   } catch (error) {
     fail(error);
@@ -229,6 +234,8 @@ async function markAll() {
 let fading;
 
 function toast(words, canUndo = false) {
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1); // what lies below one cannot be read or pressed
+  (dialog ?? document.body).append(find("toast"));
   find("toast-text").textContent = clean(words);
   find("undo").hidden = !canUndo;
   find("toast").hidden = false;
@@ -324,6 +331,7 @@ function setDrawer(on) {
 }
 
 function bindControls() {
+  matchMedia("(max-width: 800px)").addEventListener("change", () => setDrawer(false)); // a phone that is turned
   let typing = false; // one step back takes away what was typed, not its last letter
   const typed = later(() => {
     state.search = find("search").value;

@@ -45,7 +45,9 @@ export class Grid {
   async load() {
     this.asking?.abort();
     this.asking = new AbortController();
-    const first = await this.ask(0, this.asking.signal);
+    const asked = parameters({ sort: state.sort, group: state.group });
+    const first = await this.ask(asked, 0, this.asking.signal);
+    this.asked = asked; // of what is shown, whatever is asked for in vain from now on
     this.reset(first.total);
     this.anchor = undefined;
     this.take(first);
@@ -55,9 +57,9 @@ export class Grid {
     return first.total;
   }
 
-  ask(number, signal) {
-    const asked = parameters({ sort: state.sort, group: state.group, start: String(number * PAGE), count: String(PAGE) });
-    return ask("rows", asked, { signal });
+  ask(asked, number, signal) {
+    const page = new URLSearchParams([...asked, ["start", String(number * PAGE)], ["count", String(PAGE)]]);
+    return ask("rows", page, { signal });
   }
 
   take(said) {
@@ -67,7 +69,7 @@ export class Grid {
 
   page(number) {
     if (!this.pages.has(number)) {
-      const answer = this.ask(number, this.abort.signal).then((said) => this.take(said));
+      const answer = this.ask(this.asked, number, this.abort.signal).then((said) => this.take(said));
       answer.catch(() => this.pages.delete(number));
       this.pages.set(number, answer);
     }
@@ -222,12 +224,14 @@ export class Grid {
   }
 
   setBlur(on) {
+    const held = this.box.contains(document.activeElement);
     this.blur = on;
     this.revealed.clear();
     for (const tile of this.tiles.values()) {
       const item = this.items.get(tile.index);
       if (item) this.fillTile(tile, item);
     }
+    if (held) this.move(this.active); // the tile that had the focus was made anew
   }
 
   setSize(size) {
