@@ -35,7 +35,6 @@ from dermdata.export.coco_annotations import (
     CocoDocument,
     CocoImage,
     MaskRef,
-    box_words,
     document_chunks,
     read_summary,
     row_boxes,
@@ -188,12 +187,11 @@ def decide_files(job: Job) -> CocoPlan:
     job, found, stored = drop_unsized_images(job)
     divided = split_parts(job.table)
     named = unique_names([portable_name(one.name) for one in divided], [one.name for one in divided])
-    words = box_words(job.table)
-    lesions = len(lesion_categories(job, words))
+    lesions = len(lesion_categories(job))
     named_masks = row_masks(job, lesions)
-    boxes = row_boxes(job.table, words, lesions + len(job.structures))
+    boxes = row_boxes(job, lesions + len(job.structures))
     splits = [
-        build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "", words,
+        build_split(replace(job, table=job.table.take(pa.array(part.rows))), name if part.name else "",
              part.rows.tolist(), *(take_values(values, part.rows) for values in (found, stored, named_masks, boxes)))
         for part, name in zip(divided, named, strict=True)
     ]  # fmt: skip
@@ -231,7 +229,6 @@ def read_size(path: str) -> Size | None:
 def build_split(
     job: Job,
     name: str,
-    words: Sequence[str],
     rows: list[int],
     found: list[str],
     stored: list[Size],
@@ -250,7 +247,7 @@ def build_split(
         for at in order
     ]
     scaled = job.out / folder if job.size is not None else None
-    document = CocoDocument(document_head(job, words), shown, scaled, job.jobs, job.make, job.frame)
+    document = CocoDocument(document_head(job), shown, scaled, job.jobs, job.make, job.frame)
     path = f"instances_{name}.json" if name else "annotations.json"
 
     def make(target: Path) -> None:
@@ -278,7 +275,7 @@ def image_facts(job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def document_head(job: Job, words: Sequence[str]) -> Mapping[str, Any]:
+def document_head(job: Job) -> Mapping[str, Any]:
     """What stands before the images."""
     entries = catalog_entries(job)
     info = {
@@ -290,19 +287,19 @@ def document_head(job: Job, words: Sequence[str]) -> Mapping[str, Any]:
         {"id": number, "name": name, "url": license_url(name, entries) or ""}
         for number, name in enumerate(license_names(job), 1)
     ]
-    return {"info": info, "licenses": licenses, "categories": list(categories(job, words))}
+    return {"info": info, "licenses": licenses, "categories": list(categories(job))}
 
 
-def lesion_categories(job: Job, words: Sequence[str]) -> list[tuple[str, str]]:
+def lesion_categories(job: Job) -> list[tuple[str, str]]:
     """The classes of lesions and where they come from; structures are numbered after them."""
-    if job.classes or ((job.structures or words) and not job.lesions):
+    if job.classes or ((job.structures or job.box_names) and not job.lesions):
         return [(name, job.label) for name in job.classes]
     return [(LESION_CATEGORY, LESION_CATEGORY)]
 
 
-def categories(job: Job, words: Sequence[str]) -> Iterator[dict[str, Any]]:
-    named = [*lesion_categories(job, words), *((one, STRUCTURE_CATEGORY) for one in job.structures)]
-    named += [(one, BOX_CATEGORY) for one in words]
+def categories(job: Job) -> Iterator[dict[str, Any]]:
+    named = [*lesion_categories(job), *((one, STRUCTURE_CATEGORY) for one in job.structures)]
+    named += [(one, BOX_CATEGORY) for one in job.box_names]
     for number, (name, above) in enumerate(named, 1):
         yield {"id": number, "name": name, "supercategory": above}
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import pyarrow as pa
-
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import CacheDamaged, StorageError
-from dermdata.export.job import Job, class_numbers, row_classes
+from dermdata.export.job import UNNAMED_BOX, Job, class_numbers, row_classes
 from dermdata.export.masks import MaskOutline, MaskTask, trace_mask
 from dermdata.export.metadata import BOX_SIDES
 from dermdata.export.row_images import lesion_masks, locate_nested_files
@@ -30,7 +28,6 @@ from dermdata.progress import Progress
 MASK_WINDOW = 512  # masks that wait for the writer at most
 TAIL_BYTES = 1 << 16  # bytes in which the last line is
 MASKS_TASK = "masks"
-UNNAMED_BOX = "box"
 OUTSIDE = "a box outside the part that --fit crop keeps"
 SUMMARY_PREFIX = b'"summary": '
 In = TypeVar("In")
@@ -254,16 +251,10 @@ def row_masks(job: Job, after: int) -> list[list[MaskRef]]:
     ]
 
 
-def box_words(table: pa.Table) -> list[str]:
-    """What the rows' boxes are called, in order; UNNAMED_BOX for those that nothing is said of."""
-    rows = table["boxes"].to_pylist() if "boxes" in table.column_names else []
-    return sorted({box["label"] or UNNAMED_BOX for row in rows if row for box in row})
-
-
-def row_boxes(table: pa.Table, words: Sequence[str], after: int) -> list[list[BoxRef]]:
+def row_boxes(job: Job, after: int) -> list[list[BoxRef]]:
     """Each row's boxes, their categories from `after` on."""
-    place = {word: after + number for number, word in enumerate(words, 1)}
-    rows = table["boxes"].to_pylist() if words else [None] * table.num_rows
+    place = {name: after + number for number, name in enumerate(job.box_names, 1)}
+    rows = job.table["boxes"].to_pylist() if job.box_names else [None] * job.table.num_rows
     return [
         [BoxRef(place[box["label"] or UNNAMED_BOX], tuple(map(box.get, BOX_SIDES))) for box in row or ()]
         for row in rows

@@ -27,6 +27,7 @@ from dermdata.object_store import Bucket, LocalFolder, Storage, StoragePath
 from dermdata.progress import Progress, SilentProgress
 
 UNSPLIT = "unsplit"  # rows that no split has, where others have one: they must not slip into any
+UNNAMED_BOX = "box"
 NAMES_SHOWN = 3  # of files that are others'
 
 
@@ -55,10 +56,11 @@ class Job:
     entries: Mapping[str, Dataset] = field(default_factory=dict)  # the catalog's, of the rows' datasets
     progress: Progress = field(default_factory=SilentProgress)
     missing: MissingFiles = field(default_factory=MissingFiles)  # which rows name and nothing has
-    label: str = ""  # the column of the classes; found by `prepare_job`, as the four below
+    label: str = ""  # the column of the classes; found by `prepare_job`, as the five below
     classes: tuple[str, ...] = ()  # of the whole manifest: a part numbers its classes as the whole does
     lesions: bool = False  # whether any row of the whole manifest has a lesion mask
     structures: tuple[str, ...] = ()  # that `masks` outlines, of the whole manifest as well
+    box_names: tuple[str, ...] = ()  # what is in `boxes`, of the whole manifest as well
     left: pa.Table = field(default_factory=lambda: NO_ROWS)  # rows that the output lacks, with the reason
     unusable: int = 0  # of these, how many could not be used: what nobody asked to be left out
     allow_missing: bool = False  # rows without an image file may be left out
@@ -120,6 +122,7 @@ def prepare_job(job: Job) -> Job:
         classes=class_names(job.table, label),
         lesions=has_lesion_masks(job.table),
         structures=structure_names(job.table),
+        box_names=list_box_names(job.table),
     )
     if job.fold is not None:
         job = replace(job, table=set_fold_parts(job.table, job.fold))
@@ -319,6 +322,12 @@ def structure_names(table: pa.Table) -> tuple[str, ...]:
     if "masks" not in table.column_names or table["masks"].null_count == table.num_rows:
         return ()
     return tuple(sorted({name for chunk in table["masks"].chunks if len(chunk) for name in map_keys(chunk)}))
+
+
+def list_box_names(table: pa.Table) -> tuple[str, ...]:
+    """What the rows' boxes are called, by name; UNNAMED_BOX for those that nothing is said of."""
+    rows = table["boxes"].to_pylist() if "boxes" in table.column_names else []
+    return tuple(sorted({box["label"] or UNNAMED_BOX for row in rows if row for box in row}))
 
 
 def map_keys(chunk: pa.MapArray) -> list[str]:

@@ -81,14 +81,14 @@ def decide_files(job: Job) -> FolderPlan:
     names = map(portable_name, image_names(job.table))
     plain = [f"{part}images/{name}" for part, name in zip(parts, names, strict=True)]
     placed = place_rows(job, plain, [one.path for one in images], range(len(images)), level=True)
-    folders = has_structures(images)
+    folders = bool(job.structures)
     pairs = [
         [mask_file(job, part, image, drawn, mask, folders=folders) for mask in drawn.masks]
         for part, image, drawn in zip(parts, placed, images, strict=True)
     ]
     return FolderPlan(
         job=job, record=record, rows=len(images), images=placed, sides=[one for some in pairs for one in some],
-        files=pair_files(job, parts, placed, images, pairs, folders=folders),
+        files=pair_files(job, parts, placed, images, pairs),
         notes={**note_images(job, [one.path for one in images]), **soft},
     )  # fmt: skip
 
@@ -119,11 +119,6 @@ def part_folders(job: Job) -> list[str]:
     """The folder of each row's part; none where no row is in one."""
     words = row_splits(job.table)
     return [""] * job.table.num_rows if words is None else [f"{portable_name(word)}/" for word in words]
-
-
-def has_structures(images: Sequence[DrawnImage]) -> bool:
-    """Whether masks of several structures need a folder each."""
-    return any(mask.category for one in images for mask in one.masks)
 
 
 def mask_file(
@@ -167,13 +162,11 @@ def pair_files(
     placed: Sequence[PlacedImage],
     images: Sequence[DrawnImage],
     pairs: Sequence[Sequence[SideFile]],
-    *,
-    folders: bool,
 ) -> list[OutputFile]:
     """`pairs.csv` of each part: image, its masks, key and class."""
     names = [structure_name(job, MaskRef(place, "", None)) for place in range(1 + len(job.structures))]
-    wanted = sorted({mask.category for one in images for mask in one.masks})
-    columns = ("image", *(names[place] if folders else "mask" for place in wanted), "key", "label")
+    wanted = range(0 if job.lesions else 1, 1 + len(job.structures))  # of the whole manifest: parts are alike
+    columns = ("image", *(names[place] if job.structures else "mask" for place in wanted), "key", "label")
     words = zip(text_column(job.table, "key").to_pylist(), row_classes(job.table, job.label), strict=True)
     rows: dict[str, list[list[Any]]] = {part: [] for part in parts}
     for part, image, one, some, (key, label) in zip(parts, placed, images, pairs, words, strict=True):

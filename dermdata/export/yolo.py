@@ -4,9 +4,9 @@
 
 `yolo` writes a box for each mask and each of a row's `boxes`: `class x-center y-center width height`, shares of the
 image's width and height. `yolo-seg` writes an outline for each part of a mask: `class x y x y …`; a hole cannot be said
-in it and is filled, and a box without an outline leaves its image out. Classes are numbered from 0 as COCO's categories
-are. An image on which nothing was to be found (`boxes` that are empty, not absent) has an empty text; one of which
-nobody says what is on it is left out, since it would be learned as background.
+in it and is filled, and a box without an outline leaves its image out. Classes are numbered from 0, in a
+part that is exported alone as in the whole manifest. An image on which nothing was to be found (`boxes` that are empty,
+not absent) has an empty text; one of which nobody says what is on it is left out, since it would be learned as background.
 
 `data.yaml` names no folder of this machine: Ultralytics takes the one that it lies in, so that OUT can be moved. For
 classification Ultralytics reads `export imagefolder`.
@@ -36,7 +36,7 @@ from dermdata.export.annotated_folder import (
     write_folder,
 )
 from dermdata.export.coco import drop_unsized_images, lesion_categories
-from dermdata.export.coco_annotations import box_words, row_boxes, row_masks
+from dermdata.export.coco_annotations import row_boxes, row_masks
 from dermdata.export.job import ExportPart, ExportResult, Job, leave_out_unclassed, row_splits
 from dermdata.export.masks import bounding_box
 from dermdata.export.output_folder import PlacedImage, file_from_bytes, open_job_record, place_rows
@@ -95,16 +95,14 @@ def decide_files(job: Job, *, outlines: bool) -> FolderPlan:
     require_possible(job, outlines=outlines)
     record = open_job_record(job, FORM)
     job, found, stored = keep_usable(job)
-    names, images = list_drawn(job, found, stored)
+    images = list_drawn(job, found, stored)
     job, images, looked = keep_answered(job, images, outlines=outlines)
     lines = [[*label_lines(*one, job.frame, outlines=outlines)] for one in zip(images, looked, strict=True)]
-    used = sorted({line.category for some in lines for line in some})
     placed = place_drawn(job, images)
-    numbers = {category: number for number, category in enumerate(used)}
     return FolderPlan(
         job=job, record=record, rows=len(images), images=placed,
-        sides=[label_file(one, some, numbers) for one, some in zip(placed, lines, strict=True)],
-        files=[file_from_bytes("data.yaml", describe_data(job, [names[one - 1] for one in used]))],
+        sides=[label_file(one, some) for one, some in zip(placed, lines, strict=True)],
+        files=[file_from_bytes("data.yaml", describe_data(job, drawn_names(job, outlines=outlines)))],
         notes=note_drawn(job, images, looked),
     )  # fmt: skip
 
@@ -146,14 +144,21 @@ def require_parts(job: Job) -> None:
         )
 
 
-def list_drawn(job: Job, found: Sequence[str], stored: Sequence[Size]) -> tuple[list[str], list[DrawnImage]]:
-    """What may be drawn on images, by its number from 1, and each image with its masks and boxes."""
-    words = box_words(job.table)
-    lesions = [name for name, _ in lesion_categories(job, words)]
-    first = len(lesions)
-    masks, boxes = row_masks(job, first), row_boxes(job.table, words, first + len(job.structures))
-    images = [DrawnImage(*one) for one in zip(found, stored, masks, boxes, strict=True)]
-    return [*lesions, *job.structures, *words], images
+def lesion_names(job: Job) -> list[str]:
+    """The classes of lesions, where any row of the whole manifest has a lesion's mask."""
+    return [name for name, _ in lesion_categories(job)] if job.lesions else []
+
+
+def drawn_names(job: Job, *, outlines: bool) -> list[str]:
+    """What may be drawn on images, by its number from 0: of the whole manifest, so that parts number alike."""
+    return [*lesion_names(job), *job.structures, *(() if outlines else job.box_names)]
+
+
+def list_drawn(job: Job, found: Sequence[str], stored: Sequence[Size]) -> list[DrawnImage]:
+    """Each image with its masks and boxes."""
+    first = len(lesion_names(job))
+    masks, boxes = row_masks(job, first), row_boxes(job, first + len(job.structures))
+    return [DrawnImage(*one) for one in zip(found, stored, masks, boxes, strict=True)]
 
 
 def has_answer(job: Job, place: int, image: DrawnImage, *, outlines: bool) -> bool:
@@ -172,10 +177,10 @@ def place_drawn(job: Job, images: Sequence[DrawnImage]) -> list[PlacedImage]:
     return place_rows(job, plain, [one.path for one in images], range(len(images)), level=True)
 
 
-def label_file(image: PlacedImage, lines: Sequence[LabelLine], numbers: dict[int, int]) -> SideFile:
+def label_file(image: PlacedImage, lines: Sequence[LabelLine]) -> SideFile:
     """The text about one image, named as it is."""
     stem = image.path.rpartition(".")[0].replace("images/", "labels/", 1)
-    text = "".join(f"{numbers[one.category]} {format_shares(one.numbers)}\n" for one in lines).encode()
+    text = "".join(f"{one.category - 1} {format_shares(one.numbers)}\n" for one in lines).encode()
     return SideFile(f"{stem}.txt", short_digest(text), lambda: text)
 
 

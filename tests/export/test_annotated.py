@@ -47,6 +47,41 @@ def drawn_rows(root: Path, count: int = 4, **changes: Mapping[int, Any]) -> pa.T
     return table(rows)
 
 
+# ------------------------------------------------------------------ parts that are exported one by one
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg", "coco", "masks", "nnunet"])
+def test_a_part_alone_means_by_a_number_what_the_whole_does(
+    job: MakeJob, root: Path, tmp_path: Path, form: str
+) -> None:
+    """Only the part train has the class melanoma, a structure beside the lesion and a box with a name of its own."""
+    rows = drawn_rows(
+        root,
+        label={number: "nevus" if number else "melanoma" for number in range(4)},
+        masks={0: {"hair": draw(root, 0)}},
+        boxes={
+            number: [{"label": word, "x": 1.0, "y": 1.0, "width": 2.0, "height": 2.0}]
+            for number, word in enumerate(("abscess", "pustule", "pustule", "pustule"))
+        },
+    )
+    said = []
+    for part in ("train", "val"):
+        out = tmp_path / part
+        export.write(form, job(table=rows, split=part, out=out))
+        if form == "masks":
+            said.append((out / f"{part}/pairs.csv").read_text().splitlines()[0])
+        elif form == "coco":
+            said.append(json.loads((out / f"instances_{part}.json").read_text())["categories"])
+        elif form == "nnunet":
+            said.append(json.loads((out / "dataset.json").read_text())["labels"])
+        else:
+            said.append(yaml.safe_load((out / "data.yaml").read_text())["names"])
+    assert said[0] == said[1]
+    assert "hair" in str(said[1])
+    assert form in ("masks", "nnunet") or "melanoma" in str(said[1])
+    assert form not in ("yolo", "coco") or "abscess" in str(said[1])
+
+
 # ------------------------------------------------------------------ yolo
 
 
