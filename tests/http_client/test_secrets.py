@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dermdata.credentials import Secret
 from dermdata.errors import DermdataError
 from dermdata.http import HttpClient, NetworkSettings
 from dermdata.model import Request
+from support.servers import LocalServer
 
 KAGGLE, HUB = "Bearer KAGGLESECRET", "Bearer HUBSECRET"
 HEADERS = ("Authorization", "Cookie", "X-Dataverse-key", "Proxy-Authorization")
@@ -43,8 +44,7 @@ class Host:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = LocalServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.servers import LocalServer
 
 DAY = datetime.timedelta(days=1)
 
@@ -91,12 +93,8 @@ class LocalHost:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        class Server(ThreadingHTTPServer):
+        class Server(LocalServer):
             address_family = socket.AF_INET6 if ":" in family else socket.AF_INET
-            daemon_threads = True
-
-            def handle_error(self, *_: Any) -> None:
-                """A client that does not trust us breaks off."""
 
         self.server = Server((family, 0), Handler)
         if certificate:
