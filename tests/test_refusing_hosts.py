@@ -261,6 +261,7 @@ def test_an_image_at_which_a_host_breaks_off_is_asked_for_again_by_the_next_fetc
     answer = cli(*fetch)
     assert answer.code == 8
     assert "broke off, or does not speak HTTP: 2 images are left for the next" in answer.err
+    assert "2 images did not come from their addresses" in answer.err
     assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 38
     atlas.hung_up = set()
     assert cli(*fetch).code == 0

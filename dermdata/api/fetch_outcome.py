@@ -170,7 +170,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"{count_nouns(count, f'{kind} file')} that no row names, kept in the cache")
     if report.get("lost"):
         lines.append(
-            f"{count_nouns(report['lost'], 'image')} cannot be had from their addresses (column image_problem says why)"
+            f"{count_nouns(report['lost'], 'image')} did not come from their addresses (column image_problem says why)"
         )
     return [*lines, *describe_differences(report["differences"])]
 
