@@ -246,7 +246,8 @@ class Browsing:
         Parameters
         ----------
         asked : dict
-            `rows` (numbers), `marked` (True or False) and `issue` (what is wrong).
+            `rows` (numbers), `marked` (True or False), `issue` (what is wrong), and `again`: True for marks that were
+            taken away before, which get back what stood on the list.
 
         Returns
         -------
@@ -255,13 +256,16 @@ class Browsing:
             how many rows more have the same key as one of them, and so the same mark.
 
         """
-        rows, marked, issue = read_marks(asked, len(self.index))
+        rows, marked, issue, again = read_marks(asked, len(self.index))
         names, refused = self.index.name_rows(rows)
+        other_names = self.index.list_other_names(rows)
         with self._marking:
-            if marked:
-                self.exclusions.mark(names, issue)
+            if not marked:
+                self.exclusions.unmark([*names, *other_names])
+            elif again:
+                self.exclusions.restore(names, issue, other_names)
             else:
-                self.exclusions.unmark([*names, *self.index.list_other_names(rows)])
+                self.exclusions.mark(names, issue)
             self.index.mark_keys(list(self.exclusions.keys))
         return {
             **self.describe_marks(),

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from dermdata.browse.index import PictureQuery
 from dermdata.errors import UsageError
@@ -13,15 +13,27 @@ MOST_LETTERS = 500  # of a reason
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # no text file can hold them
 
 
-def read_marks(asked: Any, size: int) -> tuple[list[int], bool, str]:
-    """Which rows, whether they are marked, and why; UsageError for what is no such request."""
+class AskedMarks(NamedTuple):
+    """Which rows are to be marked or not, why, and whether it is a mark that was taken away by mistake."""
+
+    rows: list[int]
+    marked: bool
+    issue: str
+    again: bool
+
+
+def read_marks(asked: Any, size: int) -> AskedMarks:
+    """What a person wants to be marked; UsageError for what is no such request."""
     said = asked if isinstance(asked, dict) else {}
     rows, marked, issue = said.get("rows", ()), said.get("marked"), said.get("issue", "")
-    if not (is_row_list(rows) and isinstance(marked, bool) and is_short_text(issue)):
+    again = said.get("again", False)
+    if not (
+        is_row_list(rows) and isinstance(marked, bool) and is_short_text(issue) and isinstance(again, bool)
+    ):
         raise UsageError("a mark is {rows: [numbers], marked: true or false, issue: text}")
     if any(not 0 <= one < size for one in rows):
         raise UsageError("there is no such row")
-    return list(rows), marked, " ".join(issue.split())
+    return AskedMarks(list(rows), marked, " ".join(issue.split()), again)
 
 
 def is_row_list(rows: Any) -> bool:

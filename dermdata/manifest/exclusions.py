@@ -223,6 +223,7 @@ class ExclusionFile:
         self._place = Path(os.path.realpath(path))  # which no loop of links stops
         self._state = self._find_state()
         self._images = self._read() if self._state else {}
+        self._taken: dict[str, ListedImage] = {}  # off the list, as they stood on it
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -234,17 +235,31 @@ class ExclusionFile:
 
     def mark(self, keys: Iterable[str], issue: str) -> None:
         """Put images on the list; those that are on it keep who said so, and have the new reason."""
-        images = {key: name_key(key) for key in keys}
-        added = {
-            key: ListedImage(dataset=one.dataset, image_id=one.image_id, issue=issue, source=self.source)
-            for key, one in images.items()
-        }
+        added = self._list_anew(keys, issue)
         self._change(lambda there: {**there, **added})
 
     def unmark(self, keys: Iterable[str]) -> None:
         """Take images off the list."""
         gone = set(keys)
-        self._change(lambda there: {key: one for key, one in there.items() if key not in gone})
+
+        def leave(there: dict[str, ListedImage]) -> dict[str, ListedImage]:
+            self._taken |= {key: one for key, one in there.items() if key in gone}
+            return {key: one for key, one in there.items() if key not in gone}
+
+        self._change(leave)
+
+    def restore(self, keys: Sequence[str], issue: str, other_names: Iterable[str] = ()) -> None:
+        """Put images on the list again with the words that `unmark` took off it; those it did not, with this reason."""
+        back = {key: self._taken[key] for key in [*keys, *other_names] if key in self._taken}
+        added = self._list_anew(keys, issue) | back
+        self._change(lambda there: {**there, **added})
+
+    def _list_anew(self, keys: Iterable[str], issue: str) -> dict[str, ListedImage]:
+        images = {key: name_key(key) for key in keys}
+        return {
+            key: ListedImage(dataset=one.dataset, image_id=one.image_id, issue=issue, source=self.source)
+            for key, one in images.items()
+        }
 
     def refresh(self) -> bool:
         """Read the list again where somebody else has changed it, and say whether; one that is gone is kept in mind."""

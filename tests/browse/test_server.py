@@ -24,7 +24,7 @@ from dermdata.api.manifest import Manifest
 from dermdata.browse.app import ASSETS, Browsing
 from dermdata.browse.index import PictureIndex, PictureQuery
 from dermdata.errors import StorageError, UsageError
-from dermdata.manifest.exclusions import ExclusionFile, read_exclusions
+from dermdata.manifest.exclusions import ExclusionFile, ListedImage, read_exclusions, write_exclusions
 
 ORIGIN = {"origin": f"http://{HOST}"}
 
@@ -371,6 +371,22 @@ def test_what_is_no_mark_changes_nothing(client: TestClient, browsing: Browsing,
     said = client.post("/api/marks", json=asked, headers=ORIGIN)
     assert (said.status_code, browsing.exclusions.path.exists()) == (400, False)
     assert client.post("/api/marks", content="{", headers=ORIGIN).status_code == 400
+
+
+def test_a_mark_that_is_taken_away_by_mistake_gets_its_words_back(demo: Manifest, tmp_path: Path) -> None:
+    path = tmp_path / "exclusions.tsv"
+    blurred = ListedImage(
+        dataset="demo", image_id="DEMO_0009", issue="blurred", source="a colleague", of="demo/DEMO_0001"
+    )
+    twin = ListedImage(dataset="demo", image_id="DEMO_0010", issue="duplicate", source="browse")
+    write_exclusions(path, [blurred])
+    browsing = look_at(demo, tmp_path)
+    images = browsing.index.table["image_id"].to_pylist()
+    first, second = images.index("DEMO_0009"), images.index("DEMO_0010")
+    browsing.mark({"rows": [first], "marked": False})
+    assert read_exclusions(path) == []
+    browsing.mark({"rows": [first, second], "marked": True, "issue": "duplicate", "again": True})
+    assert sorted(read_exclusions(path), key=lambda one: one.key) == [blurred, twin]
 
 
 def test_a_list_is_continued(demo: Manifest, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ async function mark(items, marked, again = false) {
     return true;
   }
   try {
-    const said = await post("marks", { rows, marked, issue: find("issue").value });
+    const said = await post("marks", { rows, marked, issue: find("issue").value, again });
     const none = said.refused === rows.length;
     if (!none) {
       for (const item of changed) item.marked = marked;
