@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dermdata.images import FILE_BYTE_LIMIT, SIGNATURE_BYTES, check_image, is_image_start
+from dermdata.images import FILE_BYTE_LIMIT, SIGNATURE_BYTES, check_image, inspect_image, is_image_start
 from dermdata.model import ImageFacts
 
 
@@ -184,6 +184,17 @@ def test_a_decoder_is_not_kept_busy_by_scans() -> None:
     last = data[data.rindex(b"\xff\xda") : -2]
     assert check_image(data[:-2] + last * 50 + data[-2:]).problem is None
     assert str(check_image(data[:-2] + last * 5_000 + data[-2:]).problem).startswith("too many scans:")
+
+
+@pytest.mark.fault(85)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_of_one_scan_is_not_decoded_twice(mode: str) -> None:
+    """Row 85: more scans behind the one that has all there is are damage, and told at once, by both decoders."""
+    data = saved(noise(mode, (600, 400)), "JPEG")
+    assert check_image(data).problem is None
+    many = data[:-2] + data[data.index(b"\xff\xda") : -2] * 300 + data[-2:]
+    assert str(check_image(many).problem).startswith("cannot be decoded")
+    assert str(inspect_image(many).problem).startswith("cannot be decoded")
 
 
 @pytest.mark.fault(67)

@@ -204,8 +204,18 @@ def read_facts(
 
 def find_scan_problem(found: OpenedImage) -> str | None:
     """Say when a JPEG would keep the decoder busy for hours; within a scan, the marker's bytes do not occur."""
-    scans = found.data.count(START_OF_SCAN, _find_scan_start(found.data)) if found.format == "jpeg" else 0
+    if not isinstance(found.image, JpegImageFile):
+        return None
+    start = _find_scan_start(found.data)
+    if _is_one_scan(found.image, found.data, start):
+        return None
+    scans = found.data.count(START_OF_SCAN, start)
     return f"too many scans: {scans:,} > {SCAN_LIMIT}" if scans > SCAN_LIMIT else None
+
+
+def _is_one_scan(image: JpegImageFile, data: bytes, start: int) -> bool:
+    """Whether a JPEG's first scan has all there is, so that libjpeg reads no other: it is not looked for in vain."""
+    return not image.info.get("progressive") and data[start + 4 : start + 5] == bytes([image.layers])
 
 
 def _stored_size(image: ImageFile) -> tuple[int, int]:
