@@ -9,12 +9,11 @@ is: the least that the same bytes cost once they are on the disk.
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sidebyside import Goal, Way, apart, compare, dermdata, python
+from sidebyside import Goal, Way, apart, compare, dermdata, put_aside, python
 
 SIZE = 150_000  # mean bytes of an image
 COPY, SYNCED = "cp -r", "cp -r, then sync"
@@ -90,7 +89,7 @@ def ways(data: Path, scratch: Path) -> list[Way]:
 
     def gone() -> None:
         for folder in (out, hub):
-            shutil.rmtree(folder, ignore_errors=True)
+            put_aside(folder)
 
     def way(name: str, *words: str | Path) -> Way:
         return Way(

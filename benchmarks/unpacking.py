@@ -10,7 +10,6 @@ smallest decode that sees all data of an unpacked JPEG (an eighth of its size, g
 
 import argparse
 import os
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from madeup import files, zipped
-from sidebyside import Goal, Way, apart, compare, python
+from sidebyside import Goal, Way, apart, compare, put_aside, python
 
 if TYPE_CHECKING:
     from dermdata.model import ImageFacts
@@ -77,7 +76,7 @@ HANDS: dict[str, Callable[[Path, Path], None]] = {
 
 def ways(archive: Path, plain: Path, out: Path) -> list[Way]:
     def empty() -> None:
-        shutil.rmtree(out, ignore_errors=True)
+        put_aside(out)
         os.sync()  # what was written before is not paid for by our fsync
 
     def made() -> None:
@@ -87,7 +86,7 @@ def ways(archive: Path, plain: Path, out: Path) -> list[Way]:
     def way(
         name: str, *words: str | Path, before: Callable[[], None] = empty, needs: tuple[str, ...] = ()
     ) -> Way:
-        return Way(name=name, words=words, before=before, after=lambda: shutil.rmtree(out), needs=needs)
+        return Way(name=name, words=words, before=before, needs=needs)
 
     return [
         way(UNZIP, "unzip", "-q", archive, "-d", out, needs=("unzip",)),
