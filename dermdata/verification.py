@@ -2,9 +2,12 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from dermdata.cache import DatasetFolder, FetchedFile
@@ -170,13 +173,39 @@ def find_extra_files(
     """Files that nobody put there on record; what a fetch is bringing is the next fetch's matter."""
     known = {content.path for content in contents} | {file.path for file in files if file.path}
     coming = PendingFiles(folder.path)  # of a run that is at work or did not end
-    for name in sorted(set(walk_names(folder)) - known):
+    there = set(walk_names(folder))
+    for name in sorted(there - known - find_other_spellings(folder, there - known, known - there)):
         partial = any(
             part.startswith(".") and part.endswith((".part", ".tmp", ".json")) for part in name.split("/")
         )
         if not partial and name not in coming and not OWN_FILES.fullmatch(name):
             size = (folder.path / name).lstat().st_size
             yield FileCheck(dataset=folder.name, path=name, status="extra", actual=f"{size} bytes")
+
+
+def find_other_spellings(folder: DatasetFolder, listed: set[str], wanted: set[str]) -> set[str]:
+    """Which listed names are of files that are known by another spelling: some disks do not give a name as it was put.
+
+    FAT may list names in small letters, HFS+ decomposed, and such disks find a file by both.
+    """
+    places = {fold_name(name): name for name in wanted}
+    return {
+        name
+        for name in listed
+        if (known := places.get(fold_name(name))) and is_same_file(folder.path / known, folder.path / name)
+    }
+
+
+def fold_name(name: str) -> str:
+    """What a disk that is not particular takes for the same name."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file; not where either leads nowhere."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(one.lstat(), other.lstat())
+    return False
 
 
 def walk_names(folder: DatasetFolder) -> Iterator[str]:

@@ -130,7 +130,8 @@ class ImageFinder:
         """The path of a file that was found in a folder, as the row names that folder."""
         folder, slash, name = path.rpartition("/")
         listings = self._listings[dataset, folder or slash]
-        return next(one.named for one in listings if name in one.plain or name in one.others) + name
+        there = (one.named for one in listings if name in one.others or is_regular(one.named + name))
+        return next(there) + name
 
     def name_relatively(self, path: str | None, dataset: str | None, home: str | None) -> str | None:
         """The path from the dataset's folder in a cache on, else from `home` on; absolute where it lies elsewhere.
@@ -247,7 +248,10 @@ class ImageFinder:
         name = path.rpartition("/")[2]
         whole = listing.named + name
         if listing.allowed:
-            return self._resolve_special(path, dataset, whole) if name in listing.others else None
+            if name in listing.others:
+                return self._resolve_special(path, dataset, whole)
+            # a disk may list a name otherwise than it was given: FAT in small letters, HFS+ decomposed
+            return whole if listing.plain and is_regular(whole) else None
         if is_there(whole):
             raise PathRefused(path, leads_out_reason(f"{listing.real.rstrip('/')}/{name}", whole, dataset))
         return None
@@ -313,6 +317,12 @@ def list_folder(real: str) -> FolderListing:
             return FolderListing(real)
         raise StorageError(f"cannot look into {real}: {error.strerror}") from error
     return FolderListing(real, plain=frozenset(plain), others=frozenset(others), allowed=True)
+
+
+def is_regular(path: str) -> bool:
+    """Whether there is a file, and no link to one."""
+    mode = file_mode(path)
+    return mode is not None and stat.S_ISREG(mode)
 
 
 def file_mode(path: str) -> int | None:
