@@ -313,7 +313,7 @@ def test_dead_addresses_are_noted_per_row_and_exit_8(
     lost = [row["image_problem"] for row in rows if row["path"] is None]
     assert len(lost) == dead + addresses.count("")
     assert all(lost)
-    assert f"{dead:,} images cannot be had" in done.err
+    assert f"{dead:,} images did not come" in done.err
 
 
 @pytest.mark.parametrize(

@@ -25,20 +25,22 @@ def count_differences(dataset: Dataset, table: pa.Table, roles: Collection[str] 
 
 
 def total_differences(dataset: Dataset, table: pa.Table, roles: Collection[str]) -> Iterator[str]:
+    names = ("images", *ID_COLUMNS, "masks")
+    expected = {name: number for name in names if (number := getattr(dataset.counts, name)) is not None}
+    if not expected:
+        return
     train = pc.equal(table["split_official"].cast(pa.string()), "train")
-    whole, training = (
-        count_totals(table),
-        count_totals(table.select([*ID_COLUMNS.values(), *FILE_COLUMNS.values()]).filter(train)),
-    )
+    training = table.select([*ID_COLUMNS.values(), *FILE_COLUMNS.values()]).filter(train)
     stated = stated_totals(dataset, table.num_rows, roles)
-    for name, number in whole.items():
-        expected = getattr(dataset.counts, name, None)
-        if expected is None or not (number or name in stated):
+    for name, wanted in expected.items():
+        number = count_total(table, name)
+        if not (number or name in stated):
             continue
         # publishers count rows or pictures, and people and lesions of the whole or of the training part
-        meant = {number, training[name], *({whole["pictures"]} if name == "images" else ())}
-        if expected not in meant and expected != count_joined_ids(dataset, table, ID_COLUMNS.get(name)):
-            yield f"{phrase_count(number, name)}, the catalog expects {expected:,}"
+        meant = {number, count_total(training, name)}
+        meant |= {count_total(table, "pictures")} if name == "images" else set()
+        if wanted not in meant and wanted != count_joined_ids(dataset, table, ID_COLUMNS.get(name)):
+            yield f"{phrase_count(number, name)}, the catalog expects {wanted:,}"
 
 
 def stated_totals(dataset: Dataset, rows: int, roles: Collection[str]) -> set[str]:
@@ -59,13 +61,12 @@ def count_joined_ids(dataset: Dataset, table: pa.Table, name: str | None) -> int
     return int(pc.count_distinct(words.items.filter(mine)).as_py())
 
 
-def count_totals(table: pa.Table) -> dict[str, int]:
-    distinct = {name: int(pc.count_distinct(table[column]).as_py()) for name, column in ID_COLUMNS.items()}
-    return {
-        "images": table.num_rows,
-        **distinct,
-        **{name: len(table) - table[column].null_count for name, column in FILE_COLUMNS.items()},
-    }
+def count_total(table: pa.Table, name: str) -> int:
+    """The rows, or how many different ids or files they have."""
+    if name in ID_COLUMNS:
+        return int(pc.count_distinct(table[ID_COLUMNS[name]]).as_py())
+    missing = table[FILE_COLUMNS[name]].null_count if name in FILE_COLUMNS else 0
+    return int(table.num_rows - missing)
 
 
 def split_differences(dataset: Dataset, table: pa.Table) -> Iterator[str]:
