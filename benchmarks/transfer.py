@@ -241,7 +241,7 @@ def main() -> None:
 
 
 def compare(asked: argparse.Namespace) -> None:
-    rounds = asked.rounds or (3 if asked.quick else 5)
+    rounds = asked.rounds or 3
     print(f"Medians of {rounds} interleaved runs, whole processes, SHA-256 and fsync in ours.\n")
     print("| work | ours s | peer s | spread s: ours, peer | times the peer | allowed |")
     print("|---|---|---|---|---|---|")
