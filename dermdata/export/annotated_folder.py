@@ -40,7 +40,10 @@ from dermdata.images.masks import BinaryMask, Size
 
 NOTHING_DRAWN = "no mask and no box"
 SOFT_MASKS = "masks of more than two values: what is at least half as bright as the brightest pixel is inside"
-LABELS_TASK = "labels"
+LABELS_TASK, FILES_TASK = (
+    "labels",
+    "images and labels",
+)  # beside images that are placed; images made anew as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,9 @@ def write_folder(plan: FolderPlan) -> ExportResult:
         if plan.job.copy and not plan.job.recipe.changes:
             disk.require_space(plan.job.out, sum(one.size for one in images))
         run.begin()
-        place_images(plan.job, images, image_digests(plan.job.table), run, level=True)
-        write_sides(plan.job, sides, run)
+        if plan.images:
+            place_images(plan.job, images, image_digests(plan.job.table), run, level=True)
+        write_sides(plan.job, sides, run, LABELS_TASK if plan.images else FILES_TASK)
         make_files(run, files)
     fingerprints = plan.fingerprints
     return ExportResult(
@@ -139,7 +143,7 @@ def write_folder(plan: FolderPlan) -> ExportResult:
     )  # fmt: skip
 
 
-def write_sides(job: Job, todo: Sequence[SideFile], run: ExportRun) -> None:
+def write_sides(job: Job, todo: Sequence[SideFile], run: ExportRun, task: str) -> None:
     """Make each file, several at a time."""
     for parent in sorted({parent_folder(one.path) for one in todo}):
         with disk.storage_errors(job.out / parent):
@@ -149,11 +153,11 @@ def write_sides(job: Job, todo: Sequence[SideFile], run: ExportRun) -> None:
         disk.write_chunks(job.out / one.path, [one.make()])
         run.add(one.path)
 
-    job.progress.begin(LABELS_TASK, len(todo), "files")
+    job.progress.begin(task, len(todo), "files")
     with ThreadPoolExecutor(max(WRITER_THREADS, job.jobs)) as writers:
         for _ in writers.map(write_one, todo):
-            job.progress.advance(LABELS_TASK, 1)
-    job.progress.end(LABELS_TASK)
+            job.progress.advance(task, 1)
+    job.progress.end(task)
     run.require_own_record()
 
 

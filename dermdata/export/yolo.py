@@ -137,6 +137,8 @@ def keep_usable(job: Job) -> tuple[Job, list[str], list[Size]]:
 def require_parts(job: Job) -> None:
     """Ultralytics trains on `train` and validates on `val`."""
     there = {*(row_splits(job.table) or ())}
+    if not job.table.num_rows:
+        raise UsageError("there is no row to export", hint="a wider condition, or other targets")
     if job.split is None and not {"train", "val"} <= there:
         raise UsageError(
             f"yolo needs the parts train and val, the rows have {', '.join(sorted(there)) or 'no split'}",

@@ -180,6 +180,8 @@ def test_without_train_and_val_there_is_nothing_to_train(job: MakeJob, root: Pat
     bare = drawn_rows(root, split=dict.fromkeys(range(4)))
     with pytest.raises(UsageError, match="the rows have no split"):
         export.plan("yolo", job(table=bare))
+    with pytest.raises(UsageError, match="there is no row"):  # a condition that nobody meets
+        export.plan("yolo", job(table=bare.slice(0, 0)))
     apart = drawn_rows(root, 5, split={4: None})
     assert export.write("yolo", job(table=apart)).left_out[PARTS_LEFT] == 1
 
