@@ -294,6 +294,30 @@ def test_a_row_that_no_list_can_name_is_not_shown_as_marked(
     assert looker.js("document.querySelectorAll('#tiles .tile.marked').length") == 0
 
 
+def test_marks_that_concern_further_rows_leave_the_grid_where_it_is(
+    looker: Looker, serve: Callable, fetched: Path, tmp_path: Path
+) -> None:
+    """Two rows of one name are marked together: who is marked is asked anew, and nobody is sent to the top."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [f"i{number:03}" for number in range(600)]
+    names[591] = names[590]
+    path = tmp_path / "twins.parquet"
+    pq.write_table(pa.table({"dataset": ["x"] * 600, "image_id": names, "key": names}), path)
+    looker.open(serve(dd.open_session(cache=fetched).load(path)).address)
+    looker.js("document.querySelector('#tiles .tile .open').focus()")
+    looker.press(Keys.END)
+    looker.until("document.activeElement.closest('.tile')?.index === 599")
+    tile = "[...document.querySelectorAll('#tiles .tile')].find(one => one.index === 590)"
+    looker.js("document.querySelector('#grid').scrollBy(0, -400)")
+    looker.until(f"{tile}?.querySelector('.mark')")
+    before = looker.js("document.querySelector('#grid').scrollTop")
+    looker.js(f"{tile}.querySelector('.mark').click()")
+    looker.until("document.querySelectorAll('#tiles .tile.marked').length === 2")
+    assert looker.js("document.querySelector('#grid').scrollTop") > before / 2
+
+
 def test_the_matrix_says_for_whom_the_model_is_good(
     looker: Looker, serve: Callable, demo: Manifest, predictions: Path
 ) -> None:

@@ -18,12 +18,12 @@ const single = new PictureView(grid, { mark, fail });
 
 let turn = 0;
 
-async function refresh() {
+async function refresh(stay = false) {
   const mine = ++turn;
   find("grid").setAttribute("aria-busy", "true");
   const facets = ask("facets", parameters());
   try {
-    const [total, counted] = await Promise.all([grid.load(), facets]);
+    const [total, counted] = await Promise.all([grid.load(stay), facets]);
     if (mine !== turn) return;
     showError("");
     showCount(total);
@@ -201,7 +201,7 @@ async function mark(items, marked, again = false) {
     const refused = said.refused ? `; ${number(said.refused)} not: ${said.reason}` : "";
     const others = said.others ? `; ${plural(said.others, "row")} of the same name with them` : "";
     toast(`${plural(rows.length - (said.refused ?? 0), "picture")} ${marked ? "marked" : "unmarked"}${refused}${others}`, !again && !none);
-    if ((said.refused && !none) || said.others) await refresh(); // who is marked now, the server knows
+    if ((said.refused && !none) || said.others) await refresh(true); // who is marked now, the server knows
     return true;
   } catch (error) {
     fail(error);

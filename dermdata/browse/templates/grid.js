@@ -41,19 +41,27 @@ export class Grid {
     this.tiles.clear();
   }
 
-  /** Show what is asked for, from its start; what was shown stays until the answer is there. */
-  async load() {
+  /** Show what is asked for, from its start or where it is; what was shown stays until the answer is there. */
+  async load(stay = false) {
     this.asking?.abort();
     this.asking = new AbortController();
     const asked = parameters({ sort: state.sort, group: state.group });
     const first = await this.ask(asked, 0, this.asking.signal);
     this.asked = asked; // of what is shown, whatever is asked for in vain from now on
+    const place = stay ? [Math.floor(this.top / this.step) * this.columns, this.active] : [0, 0];
+    const focused = this.list.contains(document.activeElement);
     this.reset(first.total);
     this.anchor = undefined;
     this.take(first);
     this.pages.set(0, Promise.resolve(first));
     this.box.hidden = first.total === 0; // what is hidden has no size
     this.measure();
+    if (stay && first.total) {
+      const [top, active] = place.map((index) => Math.min(index, first.total - 1));
+      this.active = active;
+      if (focused) this.wanted = active;
+      this.goTo(top, false);
+    }
     return first.total;
   }
 
