@@ -25,7 +25,7 @@ MAX_RADIUS = 11  # two differing bits a band; beyond, the search would take hour
 BANDS = 4
 BAND_VALUES = 1 << 16
 PROBES = 1 << 22  # looked up at a time, about half of them of one set: what memory a thread takes
-BLOCK = 1 << 20  # comparisons at a time
+BLOCK = 1 << 17  # comparisons at a time: what lies between two steps stays in the processor's cache
 LARGE_GROUP = 1_000  # images of one hash
 HashInput = Sequence[bytes | None] | Hashes
 
