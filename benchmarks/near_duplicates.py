@@ -5,14 +5,19 @@
 Generated lesions (`lesions/`), 600 x 450, JPEG quality 95, and nine kinds of copies of the first 2,000. All hashes are
 made of the same images (`--others 500`: other hashes, which take minutes, of the first 500 only: the fewer images,
 the fewer wrong pairs, which is in their favor). For each the widest threshold is taken that makes at most one wrong
-pair per 1,000 images. Of what is not installed, nothing is told. Encoding is timed warm, with 2 workers.
+pair per 1,000 images. What is not installed is named as left out. Encoding is timed warm, with 2 workers.
+
+Then the command by stage over 100,000 images that are put together of strips of 400 lesions (`spliced/`), and the join
+alone over hashes that are made.
 """
 
 import argparse
 import importlib.util
 import io
 import math
+import multiprocessing
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -24,8 +29,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import spliced
 from lesions import VARIANTS, jpeg, picture
+from numpy.typing import NDArray
 from PIL import Image
+from stages import peak_memory, watched_command
 
 from dermdata import audit, duplicates, images
 from dermdata.crosswalks.extents import LabelComparer
@@ -35,6 +43,12 @@ from dermdata.vocabulary import parse_vocabulary
 
 ROOT = Path(__file__).parents[1]
 WORKERS, QUALITY = 2, 95
+QUICK, FULL = (50_000,), (500_000, 1_000_000)  # hashes of the self-joins
+JUDGED = FULL[-1]
+PORTION = 100_000
+JOIN_FORMS = (".1f", ".1f", ",", ".0f")
+Goals = list[tuple[str, float, float]]  # what, measured, allowed
+Hashes = NDArray[np.uint64]
 Pool = type[ProcessPoolExecutor] | type[ThreadPoolExecutor]
 
 
@@ -229,26 +243,113 @@ def numbered(paths: Sequence[Path], number: int) -> Any:
     return images.read_raster(paths[number])
 
 
-def self_join(hashes: Sequence[bytes | None], count: int) -> None:
-    """Random hashes, and hashes in which bits go together as in the lesions'."""
+# ------------------------------------------------------------------ many
+
+
+def staged(folder: Path, count: int) -> Goals:
+    """`audit --near --report` of so many images by stage, beside the least decode before and after it."""
+    table, page = spliced.make(folder, count), folder / "report.html"
+    paths = sorted(folder.glob("*/*.jpg"))
+    words: list[str | Path] = [
+        "--cache",
+        folder / "cache",
+        "-q",
+        "audit",
+        "--near",
+        "--jobs",
+        str(WORKERS),
+        "--report",
+        page,
+        table,
+    ]
+    least = [least_decode(paths)]
+    told = watched_command(words)
+    least.append(least_decode(paths))
+    rows = []
+    for name, taken in told.stages.items():
+        count_found = f"{told.counts[name]:,}" if name in told.counts else ""
+        rows.append([name, *(f"{one:.1f}" for one in taken), count_found])
+    whole = [f"{sum(one):.1f}" for one in zip(*told.stages.values(), strict=True)]
+    limits = [statistics.mean(one) for one in zip(*least, strict=True)]
+    rows.append(["**all of it**", *whole, ""])
+    rows.append(["limit: read + 1/8 gray decode, 2 processes", *(f"{one:.1f}" for one in limits), ""])
+    mean = statistics.mean(path.stat().st_size for path in paths) / 1000
+    head = f"`audit --near --report`, {count:,} images of {mean:.0f} kB; peak {told.peak:.0f} MiB"
+    show([head, "s", "CPU s", "things found"], rows)
+    times = [taken / limit for taken, limit in zip(told.stages["look"], limits, strict=True)]
+    return [
+        (f"look / limit, {count:,} images: times, by seconds", times[0], 1.3),
+        (f"look / limit, {count:,} images: times, by CPU", times[1], 1.3),
+    ]
+
+
+def least_decode(paths: Sequence[Path]) -> tuple[float, float]:
+    """Seconds and processor time of the limit."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = timed(limit, paths, ProcessPoolExecutor)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def self_joins(hashes: Sequence[bytes | None], counts: Sequence[int]) -> Goals:
+    """Each in a process of its own, whose peak it is."""
+    rows: list[list[str]] = []
+    goals: Goals = []
+    for count in counts:
+        for kind in ("random", "as the lesions'"):
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+                joined = process.submit(self_join, kind, hashes, count).result()
+            rows.append(
+                [
+                    f"{count:,} {kind}",
+                    *(f"{one:{form}}" for one, form in zip(joined, JOIN_FORMS, strict=True)),
+                ]
+            )
+            if count == JUDGED:
+                goals.append((f"self-join of {count:,} hashes {kind}: s", joined[0], 15))
+                goals.append((f"self-join of {count:,} hashes {kind}: peak MiB", joined[3], 2_000))
+    show(["self-join over 8 turns", "s", "CPU s", "pairs", "process's peak MiB"], rows)
+    return goals
+
+
+def self_join(kind: str, hashes: Sequence[bytes | None], count: int) -> tuple[float, float, int, float]:
+    """Seconds, processor time, pairs and peak memory."""
+    made = random_hashes(count) if kind == "random" else hashes_like(hashes, count)
+    start, cpu = time.perf_counter(), time.process_time()
+    found = duplicates.find_near_pairs(made, workers=WORKERS)
+    return time.perf_counter() - start, time.process_time() - cpu, len(found), peak_memory()
+
+
+def random_hashes(count: int) -> Hashes:
+    return np.random.default_rng(1).integers(0, 2**64, count, np.uint64)
+
+
+def hashes_like(hashes: Sequence[bytes | None], count: int) -> Hashes:
+    """Hashes in which bits go together as in these; made in portions, which take less memory than the join."""
     rng = np.random.default_rng(1)
     bits = np.unpackbits(np.array([list(one) for one in hashes if one], np.uint8), axis=1).astype(float)
     spread = np.linalg.cholesky(np.corrcoef(bits.T) + 0.05 * np.eye(64))
     center = np.array([statistics.NormalDist().inv_cdf(float(one)) for one in bits.mean(0).clip(0.01, 0.99)])
-    like = rng.standard_normal((count, 64)) @ spread.T + center > 0
-    kinds = {
-        "random": rng.integers(0, 2**64, count, np.uint64),
-        "as the lesions'": np.packbits(like, axis=1).view(">u8")[:, 0].astype(np.uint64),
-    }
-    del like
-    rows = []
-    for name, numbers in kinds.items():
-        start = time.perf_counter()
-        found = duplicates.find_near_pairs(numbers, workers=WORKERS)
-        taken = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append([f"{count:,} {name}", f"{taken:.1f}", f"{len(found):,}", f"{peak:.0f}"])
-    show(["self-join over 8 turns", "s", "pairs", "process's peak MiB"], rows)
+    found = np.empty(count, np.uint64)
+    for start in range(0, count, PORTION):
+        some = found[start : start + PORTION]
+        like = rng.standard_normal((len(some), 64)) @ spread.T + center > 0
+        some[:] = np.packbits(like, axis=1).view(">u8")[:, 0]
+    return found
+
+
+def emptied(folder: Path) -> Path:
+    """A folder in which nothing is: what an audit has seen would be remembered."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def judge(goals: Goals) -> None:
+    rows = [
+        [name, f"{found:,.2f}", f"{most:,g}", "yes" if found <= most else "no"] for name, found, most in goals
+    ]
+    show(["goal", "measured", "allowed", "met"], rows)
 
 
 def show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -265,7 +366,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="Keep the pictures there, and use those that are.")
     parser.add_argument("--others", type=int, default=2_000, metavar="N", help="Images for other hashes.")
     asked = parser.parse_args()
-    copies, count, hashes = (200, 400, 50_000) if asked.quick else (2_000, 10_015, 500_000)
+    copies, count, many, hashes = (200, 400, 2_000, QUICK) if asked.quick else (2_000, 10_015, 100_000, FULL)
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         if not place(folder, "base", count - 1).exists():
@@ -280,7 +381,10 @@ def main() -> None:
         times(paths[:1_000], 1 if asked.quick else 3)
         whole(paths)
         audited(paths)
-        self_join(seen(paths[:copies]), hashes)
+        goals = staged(emptied(folder / "spliced"), many)
+        judge(goals + self_joins(seen(paths[:copies]), hashes))
+    if missing := dict.fromkeys(name for name, _ in OTHERS.values() if not importlib.util.find_spec(name)):
+        print(f"Left out, not installed: {', '.join(missing)}.")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,10 @@ class ClusterExecutor(Executor):
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         return self.inner.submit(run_checked, self.versions, partial(fn, *args, **kwargs))
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """What is still to be done when the work ends by an error, or by Ctrl-C, is not waited for."""
+        self.shutdown(cancel_futures=kind is not None)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self.inner.shutdown(wait=wait and not cancel_futures)
 

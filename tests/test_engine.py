@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -134,6 +134,48 @@ class Killing(ClusterExecutor):
 
 def refuse() -> None:
     """Of a module that the cluster does not have."""
+
+
+def test_work_that_ends_by_an_error_waits_for_nothing() -> None:
+    """Of a thousand tasks that a cluster has got, Ctrl-C would wait for all; dask cancels what is not waited for."""
+    whole, broken = Recorded(1), Recorded(1)
+    with ClusterExecutor(whole) as pool:
+        pool.submit(str)
+    with suppress(KeyboardInterrupt), ClusterExecutor(broken):
+        raise KeyboardInterrupt
+    assert (whole.waited, broken.waited) == ([True], [False])
+
+
+class Recorded(ThreadPoolExecutor):
+    """Remembers whether its end was waited for."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self.waited: list[bool] = []
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.waited.append(wait)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+@pytest.mark.parametrize(
+    ("files", "largest", "tasks"), [(0, 0, 0), (3, 1, 3), (640, 10, 64), (10_000, 64, 157)]
+)
+def test_a_cluster_gets_large_tasks_of_many_files_and_small_ones_of_few(
+    files: int, largest: int, tasks: int
+) -> None:
+    """What a task costs its scheduler is the same for one image and for many; and no worker shall be idle."""
+    paths = [Path(f"{number}.jpg") for number in range(files)]
+    seen: list[int] = []
+
+    def names(some: Sequence[Path]) -> list[str]:
+        seen.append(len(some))
+        return [path.name for path in some]
+
+    with ClusterExecutor(ThreadPoolExecutor(2)) as pool:
+        found = list(inspection.map_files(pool, names, paths, jobs=1))
+    assert found == [path.name for path in paths]
+    assert (max(seen, default=0), len(seen)) == (largest, tasks)
 
 
 def test_a_worker_with_other_libraries_is_refused() -> None:

@@ -9,7 +9,6 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,13 +17,11 @@ from numpy.typing import NDArray
 
 from dermdata import duplicates
 from dermdata.audit.inspection import (
-    TASKS_PER_CLUSTER,
     DigestPair,
     Inspection,
     InspectionCache,
     RowImage,
-    map_in_order,
-    split_into_tasks,
+    map_files,
 )
 from dermdata.duplicates import MIN_CORRELATION, UNVERIFIED_BITS, MapFunction, Pairs, RasterReader
 from dermdata.engine import ClusterExecutor, thread_executor
@@ -102,7 +99,7 @@ def group_same_pixels(files: DistinctFiles, pool: Executor, jobs: int) -> list[D
         if (size := files.size(i)) and size == files.size(j):
             candidates |= {i, j}
     numbers = sorted(candidates)
-    digests = pool.map(hash_pixels, [files.paths[number] for number in numbers])
+    digests = map_files(pool, hash_pixels_of_files, [files.paths[number] for number in numbers], jobs)
     groups: dict[str, list[int]] = {}
     for number, digest in zip(numbers, digests, strict=True):
         if digest is not None:
@@ -110,6 +107,10 @@ def group_same_pixels(files: DistinctFiles, pool: Executor, jobs: int) -> list[D
     return [
         DuplicateGroup(how="pixels", rows=files.rows_of(group)) for group in groups.values() if len(group) > 1
     ]
+
+
+def hash_pixels_of_files(paths: Sequence[Path]) -> list[str | None]:
+    return [hash_pixels(path) for path in paths]
 
 
 def group_published_pairs(keys: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[DuplicateGroup]:
@@ -162,8 +163,7 @@ def open_comparison(
 
     def reading(_: object, numbers: Sequence[int]) -> Iterable[Any]:
         # paths, not the reader: that one holds all of them
-        tasks = split_into_tasks([files.paths[number] for number in numbers])
-        return chain.from_iterable(map_in_order(pool, read_rasters, tasks, TASKS_PER_CLUSTER))
+        return map_files(pool, read_rasters, [files.paths[number] for number in numbers], jobs)
 
     with thread_executor(jobs) as near:
         yield near.map, reading

@@ -45,6 +45,9 @@ SIMILARITY_SCHEMA = pa.schema(
 )
 DigestPair = tuple[str, str, int]  # the digests of two files, and how the second was turned
 IMAGES_PER_TASK = 16
+# whatever is in it, a task costs a cluster milliseconds of scheduler, worker and client: `benchmarks/dask_scaling.py`
+IMAGES_PER_CLUSTER_TASK = 64
+SPREAD = 64  # tasks that few images make at least
 IMAGES_PER_SAVE = 2_000  # what a killed audit loses at most
 TASKS_PER_WORKER = 4  # tasks waiting for each thread
 TASKS_PER_CLUSTER = 1_024  # for a cluster, however large it grows
@@ -232,15 +235,10 @@ def read_digests(
     if not images:
         return
     progress.begin(COMPARE_TASK, len(images), "images")
-    tasks = split_into_tasks([image.path for image in images])
-    for digests in map_in_order(pool, hash_files, tasks, jobs * TASKS_PER_WORKER):
-        progress.advance(COMPARE_TASK, len(digests))
-        yield from digests
+    for digest in map_files(pool, hash_files, [image.path for image in images], jobs):
+        progress.advance(COMPARE_TASK, 1)
+        yield digest
     progress.end(COMPARE_TASK)
-
-
-def split_into_tasks(paths: Sequence[Path]) -> list[Sequence[Path]]:
-    return [paths[at : at + IMAGES_PER_TASK] for at in range(0, len(paths), IMAGES_PER_TASK)]
 
 
 def hash_files(paths: Sequence[Path]) -> list[str | None]:
@@ -263,11 +261,8 @@ def inspect_and_save(
     found: dict[Path, Inspection],
     progress: Progress,
 ) -> None:
-    tasks = split_into_tasks([image.path for image in todo])
     far = isinstance(pool, ClusterExecutor)
-    done = itertools.chain.from_iterable(
-        map_in_order(pool, inspect_files, tasks, TASKS_PER_CLUSTER if far else jobs * TASKS_PER_WORKER)
-    )
+    done = map_files(pool, inspect_files, [image.path for image in todo], jobs)
     try:
         for number, (image, seen) in enumerate(zip(todo, done, strict=True), 1):
             if far:
@@ -281,6 +276,18 @@ def inspect_and_save(
     finally:
         for cache in caches.values():
             cache.compact()
+
+
+def map_files(
+    pool: Executor, work: Callable[[Sequence[Path]], Sequence[R]], paths: Sequence[Path], jobs: int
+) -> Iterator[R]:
+    """What the work finds of each file, in their order; a cluster is given larger tasks, and more at a time."""
+    most, share, ahead = IMAGES_PER_TASK, jobs * TASKS_PER_WORKER, jobs * TASKS_PER_WORKER
+    if isinstance(pool, ClusterExecutor):
+        most, share, ahead = IMAGES_PER_CLUSTER_TASK, SPREAD, TASKS_PER_CLUSTER
+    size = min(max(len(paths) // share, 1), most)
+    tasks = (paths[at : at + size] for at in range(0, len(paths), size))
+    return itertools.chain.from_iterable(map_in_order(pool, work, tasks, ahead))
 
 
 def map_in_order(pool: Executor, work: Callable[[T], R], tasks: Iterable[T], ahead: int) -> Iterator[R]:

@@ -24,8 +24,8 @@ DEFAULT_RADIUS = 7
 MAX_RADIUS = 11  # two differing bits a band; beyond, the search would take hours
 BANDS = 4
 BAND_VALUES = 1 << 16
-PROBES = 1 << 21  # looked up at a time: what memory a thread takes
-BLOCK = 1 << 20  # comparisons at a time
+PROBES = 1 << 22  # looked up at a time, about half of them of one set: what memory a thread takes
+BLOCK = 1 << 17  # comparisons at a time: what lies between two steps stays in the processor's cache
 LARGE_GROUP = 1_000  # images of one hash
 HashInput = Sequence[bytes | None] | Hashes
 
@@ -273,18 +273,31 @@ class BandSearch:
     same: bool
 
     def find_pairs(self, hashes: Hashes, offset: int) -> Pairs:
-        """The pairs of these hashes, numbered from `offset`, with those of the index."""
-        keys = (_band_values(hashes, self.band)[:, None] ^ self.masks).ravel()
-        order = np.argsort(self.classes.smallest[keys], kind="stable")
-        keys, numbers = keys[order], order // len(self.masks)
+        """The pairs of these hashes, numbered from `offset`, with those of the index; of one set i < j."""
+        keys, numbers = self._probe_keys(_band_values(hashes, self.band))
         turns = self.classes.turn[keys]
         probes = turn_hashes(hashes[numbers], turns)
         places, hits = _compare_probes(probes, self.classes.smallest[keys], self.index, self.radius)
         i, j = numbers[places] + offset, self.index.numbers[hits]
         distance = np.bitwise_count(probes[places] ^ self.index.hashes[hits])
         turn = COMPOSED_TURNS[INVERSE_TURNS[turns[places]], self.index.turns[hits]]
-        kept = i < j if self.same else slice(None)
-        return merge_pairs([Pairs(i[kept], j[kept], distance[kept], turn[kept])])
+        found = Pairs(i, j, distance, turn)
+        return merge_pairs([order_pairs(found[i != j]) if self.same else found])
+
+    def _probe_keys(self, own: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], Int64Array]:
+        """The band's values that are looked up, ordered by class, and the number of the hash that each is for.
+
+        Of one set, a hash whose class is c and one whose class is d would each find the other: the smaller class looks
+        the larger one up.
+        """
+        smallest = self.classes.smallest
+        keys = (own[:, None] ^ self.masks).ravel()
+        numbers = np.repeat(np.arange(len(own)), len(self.masks))
+        if self.same:
+            kept = smallest[keys] >= smallest[own][numbers]
+            keys, numbers = keys[kept], numbers[kept]
+        order = np.argsort(smallest[keys], kind="stable")
+        return keys[order], numbers[order]
 
 
 def _compare_probes(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermdata.duplicates import Pairs, find_near_pairs, hash_join
-from dermdata.images.phash import Hashes, turn_hashes
+from dermdata.images.phash import INVERSE_TURNS, Hashes, turn_hashes
 
 Found = dict[tuple[int, int], int]
 
@@ -56,6 +56,31 @@ def test_hashes_that_share_most_bits_are_told_apart(low_bits: int) -> None:
     """Real hashes are not random: many lie in one class of a band, and symmetric ones match in several turns."""
     hashes = random_hashes(1, 150) & np.uint64(2**low_bits - 1)
     assert as_found(find_near_pairs(hashes)) == of_one_set(brute(hashes, hashes, hash_join.DEFAULT_RADIUS))
+
+
+def test_thousands_of_hashes_in_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pairs, distances and turns as all with all; looked up in portions, copies among them and symmetric ones.
+
+    Of several turns at the least distance the first counts, as the image of the smaller hash sees the other.
+    """
+    monkeypatch.setattr(hash_join, "PROBES", 17 * 700)
+    few_bits = random_hashes(10, 500) & np.uint64(2**12 - 1)
+    hashes = np.unique(np.concatenate([with_copies(9, 1_000, 9), few_bits]))
+    apart = np.array([np.bitwise_count(hashes[:, None] ^ turn_hashes(hashes, turn)) for turn in range(8)])
+    i, j = np.nonzero(np.triu(apart.min(axis=0) <= hash_join.DEFAULT_RADIUS, 1))
+
+    ascending, descending = find_near_pairs(hashes), find_near_pairs(hashes[::-1])
+
+    assert len(i) > 5_000
+    assert len(np.unique(ascending.turn)) == 8
+    expected = np.array([i, j, apart.min(axis=0)[i, j], apart.argmin(axis=0)[i, j]])
+    assert np.array_equal(columns(ascending), expected)
+    rows = np.array([len(hashes) - 1 - j, len(hashes) - 1 - i, expected[2], INVERSE_TURNS[expected[3]]])
+    assert np.array_equal(columns(descending), rows[:, np.lexsort((rows[1], rows[0]))])
+
+
+def columns(pairs: Pairs) -> np.ndarray:
+    return np.array([pairs.i, pairs.j, pairs.distance, pairs.turn])
 
 
 @settings(max_examples=25, deadline=None)
