@@ -162,7 +162,7 @@ def open_comparison(
 
     def reading(_: object, numbers: Sequence[int]) -> Iterable[Any]:
         # paths, not the reader: that one holds all of them
-        tasks = split_into_tasks([files.paths[number] for number in numbers])
+        tasks = ([files.paths[number] for number in some] for some in split_into_tasks(numbers))
         return chain.from_iterable(map_in_order(pool, read_rasters, tasks, TASKS_PER_CLUSTER))
 
     with thread_executor(jobs) as near:
