@@ -47,12 +47,12 @@ Work = Callable[[Sequence[Path], Executor], int]
 
 def fetched(paths: Sequence[Path], pool: Executor) -> int:
     """What `fetch` does to each image."""
-    return sum(1 for _ in inspection.map_files(pool, look_as_fetch, paths, jobs=2))
+    return sum(1 for _ in inspection.map_files(pool, look_as_fetch, paths, Path, jobs=2))
 
 
 def audited(paths: Sequence[Path], pool: Executor) -> int:
     """The looks of `audit`, by its own code; nothing is remembered."""
-    images = [inspection.RowImage(path=path, dataset="", sha256=None, bytes=None) for path in paths]
+    images = [inspection.RowImage(name=str(path), dataset="", sha256=None, bytes=None) for path in paths]
     caches = {"": inspection.InspectionCache(None, SilentProgress())}
     found = inspection.inspect_images(images, caches, pool, 2, SilentProgress())
     return sum(1 for one in found if one and one.look.phash)

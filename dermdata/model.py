@@ -374,7 +374,7 @@ class RequestLimit:
     published: bool = True  # False: no source states one, and dermdata keeps this one by itself
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """What an image file's bytes are and look like, and why they cannot be decoded, if so.
 
@@ -389,7 +389,7 @@ class ImageFacts:
     phash: bytes | None = None  # 8 bytes; b"" of one color all over; None: not looked at
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveMember:
     """Where a cached file lies inside its archive: enough to fetch it again by one range."""
 
@@ -400,7 +400,7 @@ class ArchiveMember:
     crc32: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """One file in a dataset's cache folder."""
 

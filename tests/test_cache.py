@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermdata.cache import Cache, DatasetFolder, FetchedFile, Receipt, measure_usage, version_slug
+from dermdata.cache import folder as cache_folder
 from dermdata.cache.receipt import REPORT_KINDS
 from dermdata.errors import CacheDamaged, StorageError
 from dermdata.model import ArchiveMember, Content, ImageFacts
@@ -136,6 +137,9 @@ def test_contents_are_read_as_they_were_written(contents: list[Content]) -> None
         fill(folder, *contents)
         assert folder.contents() == tuple(sorted(contents, key=lambda one: one.path))
         assert folder.write_contents(reversed(contents)) == folder.write_contents(contents)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cache_folder, "BLOCK_ROWS", 2)  # however it is cut into blocks
+            assert folder.write_contents(contents) == folder.receipt().contents_sha256
 
 
 WHOLE_RECEIPT = {

@@ -103,6 +103,11 @@ class SelectableRows(ManifestRows):
         resolved = 1.0 if labels else share  # what the top of a differential needs to be a diagnosis
         some = (*show, *SPLITS)
         loaded, note = self._read_for_selection(some, where, refine, split, resolved, whole=dedupe != "none")
+        sources = sources_of(loaded.table)
+        given, rows = loaded.table.select(["dataset"]), [loaded.table]
+        loaded = replace(
+            loaded, table=given
+        )  # the rows are handed over, so that they can go as they are sorted
         wanted = SelectionRequest(
             where=where,
             space=space_of(self._resources, labels) if labels else None,
@@ -114,8 +119,9 @@ class SelectableRows(ManifestRows):
             near=make_near_finder(loaded, allow_missing=allow_missing),
         )
         finer = [load(self._resources, refine, NEEDED_COLUMNS).table] if refine else []
-        words = words_of(self._resources, set().union(*map(sources_of, (loaded.table, *finer))))
-        done = select_rows(loaded.table, wanted, self._resources.library.vocabulary, words, *finer)
+        words = words_of(self._resources, sources.union(*map(sources_of, finer)))
+        vocabulary, others = self._resources.library.vocabulary, next(iter(finer), None)
+        done = select_rows(rows.pop(), wanted, vocabulary, words, others)  # no `*`: that would hold the rows
         done.notes += describe_overlaps(loaded.rows(done.table)) if dedupe == "none" else ()
         asked = {
             "where": where, "split": split, "labels": labels, **name_share(share), "refine": ",".join(refine) or None,
@@ -123,7 +129,7 @@ class SelectableRows(ManifestRows):
         }  # fmt: skip
         made = cast("Manifest", self._derive(loaded, done.table, "select", asked))  # whose method this is
         done.notes[:0] = note
-        selected = Selected(made, done, loaded.table)
+        selected = Selected(made, done, given)
         if strict and labels:
             refuse(selected.unexpressed.items, labels)
         return selected

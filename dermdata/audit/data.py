@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from dermdata.audit.duplicate_groups import DuplicateGroup
 from dermdata.audit.inspection import Inspection
 from dermdata.crosswalks.extents import LabelComparer
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import shared_words, text_column
 from dermdata.model import Dataset, Finding, Label, Level
 from dermdata.projection import LabelStatements
 
@@ -42,7 +42,7 @@ class AuditData:
     def text_column(self, name: str) -> list[str | None]:
         """A column as text, by row."""
         if name not in self._columns:
-            self._columns[name] = text_column(self.table, name).to_pylist()
+            self._columns[name] = shared_words(text_column(self.table, name))
         return self._columns[name]
 
     def value_column(self, name: str) -> list[Any]:

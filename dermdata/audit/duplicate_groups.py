@@ -99,7 +99,7 @@ def group_same_pixels(files: DistinctFiles, pool: Executor, jobs: int) -> list[D
         if (size := files.size(i)) and size == files.size(j):
             candidates |= {i, j}
     numbers = sorted(candidates)
-    digests = map_files(pool, hash_pixels_of_files, [files.paths[number] for number in numbers], jobs)
+    digests = map_files(pool, hash_pixels_of_files, numbers, files.paths.__getitem__, jobs)
     groups: dict[str, list[int]] = {}
     for number, digest in zip(numbers, digests, strict=True):
         if digest is not None:
@@ -163,7 +163,7 @@ def open_comparison(
 
     def reading(_: object, numbers: Sequence[int]) -> Iterable[Any]:
         # paths, not the reader: that one holds all of them
-        return map_files(pool, read_rasters, [files.paths[number] for number in numbers], jobs)
+        return map_files(pool, read_rasters, numbers, files.paths.__getitem__, jobs)
 
     with thread_executor(jobs) as near:
         yield near.map, reading

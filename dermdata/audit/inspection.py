@@ -7,11 +7,13 @@ batch.
 """
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +46,8 @@ SIMILARITY_SCHEMA = pa.schema(
     [("one", pa.string()), ("other", pa.string()), ("turn", pa.int8()), ("likeness", pa.float32())]
 )
 DigestPair = tuple[str, str, int]  # the digests of two files, and how the second was turned
+SHARED_WORDS = ("format", "mode")  # of an inspection: few different ones
+ROWS_AT_ONCE = 8192  # that are Python's own
 IMAGES_PER_TASK = 16
 # whatever is in it, a task costs a cluster milliseconds of scheduler, worker and client: `benchmarks/dask_scaling.py`
 IMAGES_PER_CLUSTER_TASK = 64
@@ -65,29 +69,31 @@ class ParquetLog:
         self.schema = schema.with_metadata({self.metadata_key: FORMAT_VERSION})
         self.paths: list[Path] = find_log_files(folder, kind) if folder else []
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> Iterator[dict[str, Any]]:
         """The rows of all files that can be read and are of this format."""
-        return [row for path in self.paths for row in self._read_rows(path)]
+        for path in self.paths:
+            for batch in self._read_table(path).to_batches(ROWS_AT_ONCE):
+                yield from batch.to_pylist()
 
-    def _read_rows(self, path: Path) -> list[dict[str, Any]]:
+    def _read_table(self, path: Path) -> pa.Table:
         try:
             disk.require_regular(path)
             # ParquetFile, not read_table: the latter imports pandas
             with pq.ParquetFile(path) as file:
                 if (file.schema_arrow.metadata or {}).get(self.metadata_key) != FORMAT_VERSION:
-                    return []
-                found: list[dict[str, Any]] = file.read(columns=self.schema.names).to_pylist()
+                    return self.schema.empty_table()
+                return file.read(columns=self.schema.names)
         except (OSError, pa.ArrowException) as error:
             self.progress.say(f"{path} cannot be read, its images are looked at again: {error}")
-            return []
-        return found
+            return self.schema.empty_table()
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> Path | None:
-        """One more file of these rows; None where it cannot be written."""
+    def write(self, columns: Sequence[Iterable[Any]]) -> Path | None:
+        """One more file of these columns, in the schema's order; None where it cannot be written."""
         if self.folder is None or not self.folder.is_dir():  # a folder removed meanwhile is not made again
             return None
         buffer = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(list(rows), self.schema), buffer, compression="zstd")
+        arrays = [pa.array(cells, field.type) for cells, field in zip(columns, self.schema, strict=True)]
+        pq.write_table(pa.Table.from_arrays(arrays, schema=self.schema), buffer, compression="zstd")
         data = buffer.getvalue().to_pybytes()
         path = self.folder / f"{self.kind}-{sha256_of_chunks([data])[:16]}{SUFFIX}"
         try:
@@ -99,10 +105,10 @@ class ParquetLog:
         self.paths.append(path)
         return path
 
-    def compact(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """One file of all rows in place of several."""
+    def compact(self, columns: Callable[[], Sequence[Iterable[Any]]]) -> None:
+        """One file of all rows, whose columns are called for, in place of several."""
         old = self.paths
-        if len(old) > 1 and (whole := self.write(list(rows))):
+        if len(old) > 1 and (whole := self.write(columns())):
             self.paths = [whole]
             with disk.storage_errors(whole):
                 for path in {*old} - {whole}:
@@ -134,13 +140,21 @@ class InspectionCache:
     def save(self) -> None:
         """Write what is new as one more file."""
         if self._new:
-            self._look_log.write([look_to_row(digest, self.looks[digest]) for digest in sorted(self._new)])
+            self._look_log.write(self._look_columns(self._new))
             self._new = []
 
     def compact(self) -> None:
         """Write what is new, and make one file of several."""
         self.save()
-        self._look_log.compact(look_to_row(digest, self.looks[digest]) for digest in sorted(self.looks))
+        self._look_log.compact(lambda: self._look_columns(self.looks))
+
+    def _look_columns(self, digests: Iterable[str]) -> list[Iterable[Any]]:
+        """What these images are, as LOOK_SCHEMA has it, by digest: a cell at a time, since rows as dicts are large."""
+        ordered = sorted(digests)
+        looks = [self.looks[digest] for digest in ordered]
+        private = ([one._asdict() for one in look.private] for look in looks)
+        facts = (map(attrgetter(name), looks) for name in LOOK_SCHEMA.names[1:-1])
+        return [ordered, *facts, private]
 
     def read_similarities(self) -> dict[DigestPair, float]:
         """What is known of pairs of which the first is this dataset's."""
@@ -151,34 +165,35 @@ class InspectionCache:
     def save_similarities(self, pairs: Mapping[DigestPair, float], known: Mapping[DigestPair, float]) -> None:
         """Write these, and make one file of them and the known ones."""
         if pairs:
-            self._similarity_log.write(similarity_rows(pairs))
-            self._similarity_log.compact(similarity_rows({**known, **pairs}))
+            self._similarity_log.write(similarity_columns(pairs))
+            self._similarity_log.compact(lambda: similarity_columns({**known, **pairs}))
 
 
-def similarity_rows(pairs: Mapping[DigestPair, float]) -> list[dict[str, Any]]:
-    return [
-        dict(zip(SIMILARITY_SCHEMA.names, (*pair, likeness), strict=True))
-        for pair, likeness in sorted(pairs.items())
-    ]
-
-
-def look_to_row(digest: str, look: ImageInspection) -> dict[str, Any]:
-    return {"sha256": digest, **vars(look), "private": [one._asdict() for one in look.private]}
+def similarity_columns(pairs: Mapping[DigestPair, float]) -> list[Iterable[Any]]:
+    """Pairs as SIMILARITY_SCHEMA has them, ascending."""
+    ordered = sorted(pairs)
+    parts = (map(itemgetter(place), ordered) for place in range(3))
+    return [*parts, map(pairs.__getitem__, ordered)]
 
 
 def look_from_row(row: dict[str, Any]) -> ImageInspection:
-    return ImageInspection(**row | {"private": tuple(PrivateTag(**one) for one in row["private"])})
+    words = {name: sys.intern(word) for name in SHARED_WORDS if (word := row[name]) is not None}
+    return ImageInspection(**row | words | {"private": tuple(PrivateTag(**one) for one in row["private"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowImage:
     """A row's image file."""
 
-    path: Path
+    name: str  # absolute; a Path is ten times as large
     dataset: str
     sha256: str | None  # what the manifest says that it is
     bytes: int | None
     problem: str | None = None  # why it cannot be opened
+
+    @property
+    def path(self) -> Path:
+        return Path(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +214,17 @@ def inspect_images(
     """What each image is, from the cache where its file has the cached bytes; None of None."""
     files = dict.fromkeys(image for image in images if image)
     found = find_cached(files, caches, pool, jobs, progress)
-    todo: dict[Path, RowImage] = {}
+    todo: dict[str, RowImage] = {}
     for image in files:
         if image.problem:
-            found.setdefault(image.path, Inspection(ImageInspection(problem=image.problem), None))
-        elif image.path not in found:
-            todo.setdefault(image.path, image)
+            found.setdefault(image.name, Inspection(ImageInspection(problem=image.problem), None))
+        elif image.name not in found:
+            todo.setdefault(image.name, image)
     if todo:
         progress.begin(INSPECT_TASK, len(todo), "images")
         inspect_and_save(list(todo.values()), caches, pool, jobs, found, progress)
         progress.end(INSPECT_TASK)
-    return [found[image.path] if image else None for image in images]
+    return [found[image.name] if image else None for image in images]
 
 
 def find_cached(
@@ -218,11 +233,11 @@ def find_cached(
     pool: Executor,
     jobs: int,
     progress: Progress,
-) -> dict[Path, Inspection]:
+) -> dict[str, Inspection]:
     """What is cached of the files whose bytes are still those that were inspected."""
     known = [one for one in files if not one.problem and one.sha256 in caches[one.dataset].looks]
     return {
-        image.path: Inspection(caches[image.dataset].looks[digest], digest)
+        image.name: Inspection(caches[image.dataset].looks[digest], image.sha256)  # one text of each digest
         for image, digest in zip(known, read_digests(known, pool, jobs, progress), strict=True)
         if digest is not None and digest == image.sha256
     }
@@ -235,7 +250,7 @@ def read_digests(
     if not images:
         return
     progress.begin(COMPARE_TASK, len(images), "images")
-    for digest in map_files(pool, hash_files, [image.path for image in images], jobs):
+    for digest in map_files(pool, hash_files, images, attrgetter("path"), jobs):
         progress.advance(COMPARE_TASK, 1)
         yield digest
     progress.end(COMPARE_TASK)
@@ -258,16 +273,18 @@ def inspect_and_save(
     caches: Mapping[str, InspectionCache],
     pool: Executor,
     jobs: int,
-    found: dict[Path, Inspection],
+    found: dict[str, Inspection],
     progress: Progress,
 ) -> None:
     far = isinstance(pool, ClusterExecutor)
-    done = map_files(pool, inspect_files, [image.path for image in todo], jobs)
+    done = map_files(pool, inspect_files, todo, attrgetter("path"), jobs)
     try:
         for number, (image, seen) in enumerate(zip(todo, done, strict=True), 1):
             if far:
                 require_visible_to_worker(image.path, seen)
-            found[image.path] = seen
+            if seen.sha256 is not None and seen.sha256 == image.sha256:
+                seen = Inspection(seen.look, image.sha256)  # one text of each digest
+            found[image.name] = seen
             if seen.sha256:
                 caches[image.dataset].add({seen.sha256: seen.look})
             progress.advance(INSPECT_TASK, 1)
@@ -279,14 +296,18 @@ def inspect_and_save(
 
 
 def map_files(
-    pool: Executor, work: Callable[[Sequence[Path]], Sequence[R]], paths: Sequence[Path], jobs: int
+    pool: Executor,
+    work: Callable[[Sequence[Path]], Sequence[R]],
+    files: Sequence[T],
+    path_of: Callable[[T], Path],
+    jobs: int,
 ) -> Iterator[R]:
     """What the work finds of each file, in their order; a cluster is given larger tasks, and more at a time."""
     most, share, ahead = IMAGES_PER_TASK, jobs * TASKS_PER_WORKER, jobs * TASKS_PER_WORKER
     if isinstance(pool, ClusterExecutor):
         most, share, ahead = IMAGES_PER_CLUSTER_TASK, SPREAD, TASKS_PER_CLUSTER
-    size = min(max(len(paths) // share, 1), most)
-    tasks = (paths[at : at + size] for at in range(0, len(paths), size))
+    size = min(max(len(files) // share, 1), most)
+    tasks = ([path_of(one) for one in files[at : at + size]] for at in range(0, len(files), size))
     return itertools.chain.from_iterable(map_in_order(pool, work, tasks, ahead))
 
 

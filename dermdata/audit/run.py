@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dermdata.audit.data import AuditData, CheckSplit, row_names
 from dermdata.audit.duplicate_groups import (
@@ -47,7 +48,7 @@ from dermdata.audit.metadata_checks import (
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.engine import ExecutorFactory, thread_executor
 from dermdata.errors import UnknownName
-from dermdata.manifest.columns import text_column
+from dermdata.manifest.columns import shared_words, text_column
 from dermdata.manifest.image_files import ImageFinder, NoRegularFile
 from dermdata.manifest.missing_files import MissingFiles
 from dermdata.model import Dataset, Finding
@@ -251,7 +252,7 @@ def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
     """Each row's image file; None where it has none."""
     finder = ImageFinder(context.roots, context.missing)
 
-    def file(path: str | None, dataset: str | None) -> tuple[Path, str | None] | None:
+    def file(path: str | None, dataset: str | None) -> tuple[str, str | None] | None:
         """Where a row's image is, and why it cannot be opened."""
         if path is None:
             return None
@@ -261,12 +262,13 @@ def row_images(table: pa.Table, context: AuditContext) -> list[RowImage | None]:
             found, problem = None, f"the file cannot be read: it {error.why}"
         if context.allow_missing and problem == MISSING_FILE and not found:
             return None
-        return (Path(found), None) if found else (Path(finder.absolute_path(path, dataset)), problem)
+        return (found, None) if found else (finder.absolute_path(path, dataset), problem)
 
-    names, paths, digests = (text_column(table, name).to_pylist() for name in ("dataset", "path", "sha256"))
+    names = shared_words(text_column(table, "dataset"))
+    paths, digests = (text_column(table, name).to_pylist() for name in ("path", "sha256"))
     sizes = table["bytes"].to_pylist() if "bytes" in table.column_names else [None] * table.num_rows
     return [
-        found and RowImage(path=found[0], dataset=dataset or "", sha256=digest, bytes=size, problem=found[1])
+        found and RowImage(name=found[0], dataset=dataset or "", sha256=digest, bytes=size, problem=found[1])
         for found, dataset, digest, size in zip(
             finder.map_rows(table, paths, file), names, digests, sizes, strict=True
         )
@@ -281,20 +283,31 @@ def group_duplicates(
     wanted: AuditOptions,
     pool: Executor,
 ) -> list[DuplicateGroup]:
-    there = "phash" in table.column_names
-    phash = table["phash"].to_pylist() if there else [None] * table.num_rows
-    files = DistinctFiles(images, inspections, text_column(table, "sha256").to_pylist(), phash)
+    files = DistinctFiles(images, inspections, *stated_of_others(table, inspections))
     same_pixels = group_same_pixels(files, pool, wanted.jobs)
     near = group_near_duplicates(files, same_pixels, caches, pool, wanted.jobs) if wanted.near else []
     return [*group_same_bytes(files), *same_pixels, *near]
 
 
+def stated_of_others(
+    table: pa.Table, inspections: Sequence[Inspection | None]
+) -> tuple[list[str | None], list[bytes | None]]:
+    """Each row's digest, and the perceptual hash where no file was inspected: what was seen is not made once more."""
+    stated = text_column(table, "sha256")
+    hashes = (
+        table["phash"].combine_chunks()
+        if "phash" in table.column_names
+        else pa.nulls(table.num_rows, pa.binary())
+    )
+    rows = list(enumerate(inspections))
+    digests = [one.sha256 if one and one.sha256 else stated[row].as_py() for row, one in rows]
+    return digests, [None if one else hashes[row].as_py() for row, one in rows]
+
+
 def replace_digests(table: pa.Table, inspections: Sequence[Inspection | None]) -> pa.Table:
     """The table with the digest of each file as it is here."""
-    stated = text_column(table, "sha256").to_pylist()
-    pairs = zip(inspections, stated, strict=True)
-    actual = [one.sha256 if one and one.sha256 else digest for one, digest in pairs]
-    column = pa.array(actual, pa.string())
+    seen = pa.array((one.sha256 if one else None for one in inspections), pa.string())
+    column = pc.coalesce(seen, text_column(table, "sha256"))
     if "sha256" not in table.column_names:
         return table.append_column("sha256", column)
     return table.set_column(table.column_names.index("sha256"), "sha256", column)

@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 
 from dermdata import checksum, disk
@@ -28,6 +29,7 @@ from dermdata.model import Content
 from dermdata.process import is_alive, machine_name
 
 RECEIPT_SCHEMA = "dermdata.receipt/1"
+BLOCK_ROWS = 4096  # lines of a list of contents that are text at once
 LARGEST_RECORD = 1 << 30  # bytes of a receipt or a list of contents
 ENCODING = ("utf-8", "surrogateescape")  # a tar's member may have a name that is not UTF-8
 TEMPORARY_NAME = re.compile(r"\..*\.(?P<host>[^.]+)-(?P<pid>\d+)\.[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
@@ -165,13 +167,9 @@ class DatasetFolder:
 
     def write_contents(self, contents: Iterable[Content]) -> str:
         """Write the list, by path; its SHA-256."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, ContentsDialect)
-        writer.writerow(CONTENTS_COLUMNS)
-        writer.writerows(content_to_row(content) for content in sorted(contents, key=lambda one: one.path))
-        data = text.getvalue().encode(*ENCODING)
-        digest = checksum.sha256_of_chunks([data])
-        disk.write_chunks(self.contents_path(digest), [data])
+        ordered = sorted(contents, key=lambda one: one.path)
+        digest = checksum.sha256_of_chunks(contents_blocks(ordered))
+        disk.write_chunks(self.contents_path(digest), contents_blocks(ordered))  # made again: not held whole
         return digest
 
     def contents_path(self, digest: str | None) -> Path:
@@ -193,6 +191,15 @@ class DatasetFolder:
         for path in self.path.glob("contents-*.tsv"):
             if path != self.contents_path(digest):
                 path.unlink(missing_ok=True)
+
+
+def contents_blocks(contents: Sequence[Content]) -> Iterator[bytes]:
+    """The list of contents as it is stored, a block of lines at a time."""
+    rows = chain([CONTENTS_COLUMNS], map(content_to_row, contents))
+    while block := list(islice(rows, BLOCK_ROWS)):
+        text = io.StringIO(newline="")
+        csv.writer(text, ContentsDialect).writerows(block)
+        yield text.getvalue().encode(*ENCODING)
 
 
 def holds_files(place: Path) -> bool:

@@ -236,8 +236,9 @@ def content_to_row(content: Content) -> list[Any]:
     member, image = content.member, content.image or ImageFacts()
     place = [member.path, member.offset, member.stored, member.method, member.crc32] if member else [""] * 5
     phash = ONE_COLOR if image.phash == b"" else image.phash and image.phash.hex()
-    words = [value if value is not None else "" for value in (vars(image) | {"phash": phash}).values()]
-    return [content.path, content.role, content.file, content.size, content.sha256, *place, *words]
+    words = (image.format, image.mode, image.width, image.height, image.problem, phash)
+    facts = ["" if value is None else value for value in words]
+    return [content.path, content.role, content.file, content.size, content.sha256, *place, *facts]
 
 
 def contents_from_rows(rows: Iterator[list[str]]) -> Iterator[Content]:

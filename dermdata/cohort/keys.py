@@ -75,14 +75,13 @@ def drop_repeated_rows(table: pa.Table) -> tuple[pa.Table, tuple[DroppedRow, ...
     return take_rows(table, np.flatnonzero(stays)), dropped
 
 
-def arrange_rows(table: pa.Table) -> pa.Table:
-    """The rows by dataset, image and key."""
+def find_order(table: pa.Table) -> pa.Array | None:
+    """The numbers of the rows by dataset, image and key; None where they are in this order."""
     by = [text_column(table, name) for name in ("dataset", "image_id", "key")]
     if is_sorted(by):
-        return table  # as it is read from the cache: ten million rows are neither sorted nor copied
+        return None  # as it is read from the cache: ten million rows are neither sorted nor copied
     names = [str(number) for number in range(len(by))]
-    order = pc.sort_indices(pa.table(by, names), [(name, "ascending") for name in names])
-    return take_rows(table, order)
+    return pc.sort_indices(pa.table(by, names), [(name, "ascending") for name in names])
 
 
 def is_sorted(columns: Sequence[pa.Array]) -> bool:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dermdata.cohort.dedupe import DedupeMethod, FindNear, drop_duplicates
-from dermdata.cohort.keys import DroppedRow, arrange_rows, class_column, drop_repeated_rows, sample_rows
+from dermdata.cohort.keys import DroppedRow, class_column, drop_repeated_rows, find_order, sample_rows
 from dermdata.cohort.refine import find_contradictions, find_key_conflicts, refine_labels
 from dermdata.crosswalks.extents import LabelComparer
 from dermdata.errors import UsageError
 from dermdata.manifest.columns import text_column
+from dermdata.manifest.parquet import take_from_columns
 from dermdata.markup import agree_verb, count_nouns, count_share
 from dermdata.model import Finding
 from dermdata.projection import ALL, DatasetLabels, LabelStatements, describe_top, project_table
@@ -55,7 +56,7 @@ def select_rows(
     Parameters
     ----------
     table : pyarrow.Table
-        A manifest.
+        A manifest. Where the caller does not hold it, its columns are gone as they are sorted.
     wanted : SelectionRequest
         What is asked of the rows.
     vocabulary : Vocabulary
@@ -80,19 +81,21 @@ def select_rows(
         raise UsageError("--per-class needs --sample N")
     rows, twice = drop_repeated_rows(table)
     done = Selection(table=rows, dropped=twice)
+    del rows
     statements, judge = LabelStatements(words, vocabulary), LabelComparer(vocabulary)
     if twice:
         done.notes.append(f"{count_nouns(len(twice), 'row', 'are')} in more than one target: taken once")
         done.conflicts = find_key_conflicts(table, statements, judge)
+    del table
     if refine_with is not None:
-        done.table = arrange_rows(done.table)
+        arrange_rows(done)
         apply_refinement(done, refine_with, statements, judge)
     if wanted.space:
         done.table = project_table(done.table, wanted.space, vocabulary, words, share=wanted.share)
         done.notes += describe_top(done.table, wanted.space, vocabulary, wanted.share)
     if wanted.where:
         apply_condition(done, wanted.where, vocabulary)
-    done.table = arrange_rows(done.table)  # not before: ten million rows in any order would be held twice
+    arrange_rows(done)  # not before: fewer rows are sorted
     done.conflicts += find_contradictions(done.table, statements, judge)
     if wanted.dedupe:
         apply_deduplication(done, wanted, wanted.dedupe, statements, judge)
@@ -100,6 +103,16 @@ def select_rows(
         apply_sample(done, wanted.sample, wanted)
     done.conflicts = drop_repeated_conflicts(done.conflicts)
     return done
+
+
+def arrange_rows(done: Selection) -> None:
+    """Sort the rows by dataset, image and key, a column at a time: ten million rows are not held twice."""
+    order = find_order(done.table)
+    if order is None:
+        return
+    schema, columns = done.table.schema, done.table.columns
+    done.table = schema.empty_table()  # now nobody but the list holds the columns
+    done.table = pa.Table.from_arrays(take_from_columns(columns, order), schema=schema)
 
 
 def apply_refinement(

@@ -128,7 +128,7 @@ def _is_filled(value: object) -> bool:
     return bool(text.strip("\0 :0"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageInspection:
     """What one image file is; a bad one is a result, its `problem` in words."""
 

@@ -27,6 +27,14 @@ def text_column(table: pa.Table, name: str) -> pa.Array:
     return table[name].cast(pa.string()).combine_chunks()
 
 
+def shared_words(words: pa.Array) -> list[str | None]:
+    """The words as Python's own, each different one once in memory."""
+    encoded = words.dictionary_encode()
+    known: list[str | None] = [*encoded.dictionary.to_pylist(), None]
+    places = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    return [known[place] for place in places]
+
+
 def find_extra_column(table: Any, name: str) -> pa.ChunkedArray | None:
     """A source's own column, called `extra.NAME`, as text; None for any other name.
 

@@ -25,6 +25,7 @@ from dermdata.manifest.parquet import (
     null_column,
     open_parquet,
     row_group_sizes,
+    take_from_columns,
 )
 from dermdata.manifest.schema import SCHEMA
 
@@ -233,8 +234,12 @@ class LazyTable:
         in_order = LazyTable(self.table.take(pa.array(order)), self.rest)
         blocks = list(in_order.join_blocks(self.rest, names)) or [self.schema.empty_table()]
         table = pa.concat_tables(blocks).unify_dictionaries()
-        del blocks
-        return table.combine_chunks() if is_ascending(order) else table.take(pa.array(np.argsort(order)))
+        del blocks, in_order
+        if is_ascending(order):
+            return table.combine_chunks()
+        schema, columns = table.schema, table.columns
+        del table
+        return pa.Table.from_arrays(take_from_columns(columns, pa.array(np.argsort(order))), schema=schema)
 
     def _choose_fields(self, names: Collection[str] | None) -> pa.Schema:
         """The schema with what is held and these of the other columns; None: all."""

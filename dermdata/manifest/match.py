@@ -2,9 +2,14 @@
 
 import re
 import unicodedata
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dermdata.manifest.schema import EXTENSION_PATTERN, TEXT_MAP
 from dermdata.markup import count_nouns
@@ -14,38 +19,34 @@ EXTENSION = re.compile(EXTENSION_PATTERN)
 NUMBERED_PROBLEMS = (  # of a decode: each image has numbers of its own
     "truncated", "header cannot be read", "cannot be decoded", "too many pixels", "too many scans", "too many bytes",
 )  # fmt: skip
+NAME_KINDS = 4  # of `name_variants`
 NO_IMAGE = "the file of this name is not an image"
 
 
 class FileNameIndex:
     """Files found by official path, by path without extension, by file name, by name without extension.
 
-    A closer kind of name wins: "a.jpg" is the file of this very path before any "part/a.jpg".
+    A closer kind of name wins: "a.jpg" is the file of this very path before any "part/a.jpg". Of each name only its
+    hash is kept, ascending, with the file that has it: four names of a million images would take as much again.
     """
 
     def __init__(self, contents: Iterable[Content]) -> None:
-        self.kinds: tuple[dict[str, list[Content]], ...] = ({}, {}, {}, {})
-        for content in sorted(contents, key=lambda one: one.path):
-            for kind, name in zip(self.kinds, name_variants(content), strict=True):
-                kind.setdefault(name, []).append(content)
-
-    def unique_names(self, files: Collection[str] | None = None) -> dict[str, Content]:
-        """The names for which `find` has one file and no more."""
-        single: dict[str, Content] = {}
-        for kind in self.kinds[::-1]:
-            for name, there in kind.items():
-                allowed = there if files is None else [one for one in there if one.file in files]
-                if len(allowed) == 1:
-                    single[name] = allowed[0]
-                elif allowed:
-                    single.pop(name, None)
-        return single
+        self._files = sorted(contents, key=lambda one: one.path)
+        names = chain.from_iterable(map(name_variants, self._files))
+        hashes = np.fromiter(map(hash, names), np.int64, NAME_KINDS * len(self._files))
+        self._kinds = [sort_hashes(kind) for kind in hashes.reshape(-1, NAME_KINDS).T]
 
     def find(self, name: str, files: Collection[str] | None = None) -> list[Content]:
         """All files of the closest kind that has any, only those out of the catalog files `files`."""
-        for kind in self.kinds:
-            there = kind.get(name)
-            if there and (found := there if files is None else [one for one in there if one.file in files]):
+        wanted = hash(name)
+        for kind, (hashes, places) in enumerate(self._kinds):
+            found, at = [], bisect_left(hashes, wanted)
+            while at < len(hashes) and hashes[at] == wanted:
+                one = self._files[places[at]]
+                if name_variants(one)[kind] == name and (files is None or one.file in files):
+                    found.append(one)
+                at += 1
+            if found:
                 return found
         return []
 
@@ -58,6 +59,12 @@ class FileNameIndex:
             leaf = self.find(name.rpartition("/")[2], files)
             found = [one for one in leaf if is_path_end(name, normalize_name(one.official))]
         return found
+
+
+def sort_hashes(hashes: NDArray[np.int64]) -> tuple["array[int]", "array[int]"]:
+    """The hashes ascending, and where each one was; equal ones in their order."""
+    order = np.argsort(hashes, kind="stable")
+    return array("q", hashes[order].tobytes()), array("i", order.astype(np.int32).tobytes())
 
 
 def is_path_end(name: str, path: str) -> bool:
@@ -103,13 +110,12 @@ class ImageIndex:
         absent = f"the image is in {over}" if over else "no such image file"
         if not self.images:
             return [None] * len(wanted), [self.missing_reason(name, absent) for name in wanted]
-        plain = self.names.unique_names(allowed)
-        found: list[Content | None] = list(map(plain.get, wanted))  # a loop only over what is not that simple
-        self.claimed_paths.update(one.path for one in found if one)
-        problems = list(map(decode_problem, found))
-        for row, name in enumerate(wanted):
-            if found[row] is None:
-                found[row], problems[row] = self.find_image(name, allowed, absent)
+        found: list[Content | None] = []
+        problems: list[str | None] = []
+        for name in wanted:
+            content, problem = self.find_image(name, allowed, absent)
+            found.append(content)
+            problems.append(problem)
         return found, problems
 
     def find_image(self, name: str, files: set[str] | None, absent: str) -> tuple[Content | None, str | None]:

@@ -1,55 +1,75 @@
-"""The image files that rows name and that are nowhere: counted, named, and what may help."""
+"""The image files that rows name and that are nowhere: counted, named, and what may help.
 
-import itertools
+All files of ten million rows may be missing, so of each only a digest is held.
+"""
+
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from dermdata.errors import ImagesMissing
 from dermdata.markup import count_nouns
 
 NAMED = 3  # files, and datasets, that are named
 LONGEST_PATH = 100  # characters that are shown
+DIGEST_BYTES = 16  # no two files tie
 
 
-@dataclass
 class MissingFiles:
     """The files that rows name and that are in none of the places where they may be."""
 
-    datasets: dict[tuple[str, str], str] = field(default_factory=dict)  # by row and path
-    caches: set[str] = field(default_factory=set)  # that the paths lead into
+    def __init__(self) -> None:
+        self.datasets: set[str] = set()  # of the rows that name them
+        self.caches: set[str] = set()  # that the paths lead into
+        self.first: list[tuple[str, str]] = []  # row and path of those that are named
+        self._digests = bytearray()  # of row and path, one after the other; some more than once
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
 
     def __len__(self) -> int:
-        return len(self.datasets)
+        if not self:
+            return 0
+        whole = np.frombuffer(self._digests, f"S{DIGEST_BYTES}")
+        starts = np.frombuffer(self._digests, np.uint64)[:: DIGEST_BYTES // 8]
+        if len(np.unique(starts)) == len(starts):  # no two are the same: ten times as fast
+            return len(whole)
+        return len(np.unique(whole))
 
     def add(self, row: str, dataset: str | None, paths: Iterable[str]) -> None:
         """Count files of one row; the same ones again count once."""
         for path in paths:
-            self.datasets[row, path] = dataset or ""
+            if len(self.first) < NAMED and (row, path) not in self.first:
+                self.first.append((row, path))
+            name = f"{len(row)} {row}{path}".encode(errors="surrogatepass")
+            self._digests += hashlib.blake2b(name, digest_size=DIGEST_BYTES).digest()
+            self.datasets.add(dataset or "")
             if dataset and (cache := find_cache(path, dataset)):
                 self.caches.add(cache)
 
     def describe(self) -> str:
         """How many there are, and the first ones by name."""
-        first = itertools.islice(self.datasets, NAMED)
-        shown = ", ".join(f"{row} ({shorten_path(path)})" for row, path in first)
-        more = ", …" if len(self) > NAMED else ""
+        count = len(self)
+        shown = ", ".join(f"{row} ({shorten_path(path)})" for row, path in self.first)
+        more = ", …" if count > NAMED else ""
         files = (
             "1 image file that a row names is"
-            if len(self) == 1
-            else f"{count_nouns(len(self), 'image file')} that rows name are"
+            if count == 1
+            else f"{count_nouns(count, 'image file')} that rows name are"
         )
         return f"{files} not found: {shown}{more}"
 
     def require_none(self, caches: Sequence[str], *, allowed: bool = False) -> None:
         """ImagesMissing, with the caches in which they were looked for and what may help; not where it is `allowed`."""
-        if self.datasets and not allowed:
+        if self and not allowed:
             raise ImagesMissing(self.describe(), hint=self.suggest_help(caches))
 
     def suggest_help(self, caches: Sequence[str]) -> str:
         """Where they were looked for, and what may help."""
-        names = sorted(set(filter(None, self.datasets.values())))
+        names = sorted(filter(None, self.datasets))
         there = sorted(one for one in self.caches - {*caches} if Path(one, "datasets").is_dir())
         places = " and ".join([*caches, "beside the manifest"])
         ways = [f"`--cache {os.pathsep.join([*caches, *there])}` looks there too"] if there else []

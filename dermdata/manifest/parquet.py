@@ -76,6 +76,7 @@ def write_blocks(schema: pa.Schema, blocks: Iterable[pa.Table], target: Path) ->
     with disk.atomic_write(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for block in blocks:
             writer.write_table(canonical_block(block, schema), row_group_size=ROW_GROUP)
+            del block  # which may be a share of a million rows: they are gone before the next are gathered
     return hash_file(target).sha256
 
 
@@ -260,13 +261,19 @@ def concat_manifests(tables: list[pa.Table]) -> pa.Table:
 
 def take_rows(table: pa.Table, rows: "NDArray[np.integer[Any]] | pa.Array") -> pa.Table:
     """These rows in this order; columns of nulls stay as cheap as they are."""
-    columns = [
-        null_column(len(rows), column.type)
-        if column.null_count == len(column)
-        else column.take(pa.array(rows))
-        for column in table.columns
-    ]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    return pa.Table.from_arrays(take_from_columns(table.columns, pa.array(rows)), schema=table.schema)
+
+
+def take_from_columns(columns: list[pa.ChunkedArray], rows: pa.Array) -> list[pa.ChunkedArray]:
+    """These rows of each column; the list is emptied: a column that nobody else holds is gone before the next is made."""
+    columns.reverse()
+    found = []
+    while columns:
+        column = columns.pop()
+        is_empty = column.null_count == len(column)
+        found.append(null_column(len(rows), column.type) if is_empty else column.take(rows))
+        del column
+    return found
 
 
 def combine_chunks(table: pa.Table) -> pa.Table:

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 import dermdata as dd
+from dermdata.cohort import selection
 from dermdata.errors import IntegrityError, ProblemsFound, UnknownName, UsageError
+from dermdata.manifest.parquet import conform, write_manifest
 
 
 def test_a_row_is_a_mapping_whose_pictures_open_when_asked_for(demo: dd.Manifest) -> None:
@@ -277,3 +279,25 @@ def test_words_of_the_data_are_no_html(demo: dd.Manifest, tmp_path: Path, sessio
     )
     page = session.load(tmp_path / "m.csv")._repr_html_()
     assert "<script>" not in page
+
+
+def test_select_lets_go_of_rows_as_it_sorts_them(
+    session: dd.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten million rows in any order are not in memory twice: nobody on the way keeps those that were read."""
+    names = [f"{number:01000}" for number in range(2999, -1, -1)]
+    rows = conform(pa.table({"dataset": ["own"] * 3000, "image_id": names, "key": names}))
+    write_manifest(rows, tmp_path / "own.parquet", {})
+    del rows
+    size, held = 2 * 3_000_000, []
+    before = pa.total_allocated_bytes()
+
+    def looked(*_: object) -> tuple[()]:
+        held.append(pa.total_allocated_bytes() - before)
+        return ()
+
+    monkeypatch.setattr(selection, "find_contradictions", looked)
+    whole = dd.Manifest.from_targets(session._resources, [str(tmp_path / "own.parquet")])
+    done = whole.select()
+    assert done.manifest.loaded.table["image_id"].to_pylist() == names[::-1]
+    assert size < held[0] < 1.4 * size

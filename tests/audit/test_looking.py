@@ -38,7 +38,7 @@ def pictures(tmp_path: Path) -> list[RowImage]:
     for number in range(5):
         path, data = tmp_path / f"{number}.jpg", jpeg(blurred_lesion(number, (64, 48)))
         path.write_bytes(data)
-        found.append(RowImage(path=path, dataset="a", sha256=sha256_of_chunks([data]), bytes=len(data)))
+        found.append(RowImage(name=str(path), dataset="a", sha256=sha256_of_chunks([data]), bytes=len(data)))
     return found
 
 

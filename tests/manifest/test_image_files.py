@@ -393,7 +393,8 @@ def test_what_is_not_found_is_counted_once_and_named(house: Path, shared: ImageR
     for _ in range(2):
         assert [bool(one) for one in finder.column_paths(table)] == [True, False, False, False]
         assert not any(finder.column_paths(table, "mask_path"))
-    assert list(finder.missing.datasets) == [
+    assert (len(finder.missing), finder.missing.datasets) == (3, {"known", "clinic"})
+    assert finder.missing.first == [
         ("known/2", f"{house}/other/datasets/known/1/x.jpg"), ("clinic", "gone.jpg"), ("known/1", "no-mask.png"),
     ]  # fmt: skip
     caches = shared.cache_folders

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from dermdata.manifest.match import ImageIndex
+from dermdata.manifest import match
+from dermdata.manifest.match import FileNameIndex, ImageIndex
 from dermdata.model import Content, ImageFacts
 from support.manifest_builders import file
 
@@ -52,6 +53,16 @@ def test_the_closest_name_wins() -> None:
     assert found("part/a.jpg", *files) == "part/a.jpg"
     assert found("b.png", *files) == "part/b.png"
     assert found("b", *files) == "b"
+
+
+def test_names_of_one_hash_are_different_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are found by their hash, and compared."""
+    files = [file("a.jpg"), file("part/a.jpg"), file("part/b.jpg"), file("b")]
+    names = ("a.jpg", "part/a", "b.jpg", "b", "a", "c")
+    plain = [[one.official for one in FileNameIndex(files).find(name)] for name in names]
+    monkeypatch.setattr(match, "hash", lambda _: 7, raising=False)
+    assert [[one.official for one in FileNameIndex(files).find(name)] for name in names] == plain
+    assert plain == [["a.jpg"], ["part/a.jpg"], ["part/b.jpg"], ["b"], ["a.jpg"], []]
 
 
 @pytest.mark.parametrize(("name", "right"), [("BG/76", "Test/BG/76.jpg"), ("D/76", "Test/D/76.jpg")])

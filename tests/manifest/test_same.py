@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermdata.manifest import columns
-from dermdata.manifest.columns import first_rows, is_increasing
+from dermdata.manifest.columns import first_rows, is_increasing, shared_words
 
 word = st.none() | st.text("ab0é\x00", max_size=3)
 chunked_words = st.lists(st.lists(word, max_size=8), max_size=4)
@@ -30,6 +30,13 @@ def test_the_first_row_of_each_word(small: int, kind: pa.DataType, chunks: list[
         patch.setattr(columns, "SMALL_ROWS", small)
         assert first_rows(column).tolist() == plain(words)
         assert first_rows(column[1:]).tolist() == plain(words[1:])
+
+
+@given(words=st.lists(word))
+def test_words_as_pythons_own_are_each_held_once(words: list[str | None]) -> None:
+    found = shared_words(pa.array(words, pa.string()))
+    assert found == words
+    assert len({id(one) for one in found}) == len({*words})
 
 
 @given(chunks=chunked_words)

@@ -1,8 +1,9 @@
 """The steps of `select` together."""
 
+import pyarrow as pa
 import pytest
 
-from dermdata.cohort import Selection, SelectionRequest, select_rows
+from dermdata.cohort import Selection, SelectionRequest, select_rows, selection
 from dermdata.errors import UsageError
 from support.bundled_labels import spaces, vocabulary
 from support.label_tables import column, manifest, row, words
@@ -47,6 +48,24 @@ def test_rows_are_in_order_of_dataset_and_image() -> None:
     """Whatever the order of the targets."""
     found = selected(row("b", "1"), row("a", "2"), row("a", "1"))
     assert column(found.table, "key") == ["a/1", "a/2", "b/1"]
+
+
+def test_rows_are_not_held_twice_while_they_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten million rows take gigabytes: a column is gone before the next one is sorted."""
+    before, held = pa.total_allocated_bytes(), []
+    rows = [manifest(*(row("a", f"{number:0500}") for number in range(999, -1, -1))).combine_chunks()]
+    size = pa.total_allocated_bytes() - before
+    look = selection.find_contradictions
+
+    def looked(*given: object) -> object:
+        held.append(pa.total_allocated_bytes() - before)
+        return look(*given)
+
+    monkeypatch.setattr(selection, "find_contradictions", looked)
+    done = select_rows(rows.pop(), SelectionRequest(), vocabulary(), words())
+    assert column(done.table, "image_id") == [f"{number:0500}" for number in range(1000)]
+    assert size > 1_000_000
+    assert held[0] < 1.2 * size
 
 
 def test_the_condition_sees_refined_labels_and_classes() -> None:
