@@ -173,7 +173,7 @@ def test_a_cluster_gets_large_tasks_of_many_files_and_small_ones_of_few(
         return [path.name for path in some]
 
     with ClusterExecutor(ThreadPoolExecutor(2)) as pool:
-        found = list(inspection.map_files(pool, names, paths, jobs=1))
+        found = list(inspection.map_files(pool, names, paths, Path, jobs=1))
     assert found == [path.name for path in paths]
     assert (max(seen, default=0), len(seen)) == (largest, tasks)
 

@@ -131,9 +131,7 @@ def write_folder(plan: FolderPlan) -> ExportResult:
         if plan.job.copy and not plan.job.recipe.changes:
             disk.require_space(plan.job.out, sum(one.size for one in images))
         run.begin()
-        if plan.images:
-            place_images(plan.job, images, image_digests(plan.job.table), run, level=True)
-        write_sides(plan.job, sides, run, LABELS_TASK if plan.images else FILES_TASK)
+        write_images(plan, images, sides, run)
         make_files(run, files)
     fingerprints = plan.fingerprints
     return ExportResult(
@@ -141,6 +139,15 @@ def write_folder(plan: FolderPlan) -> ExportResult:
         kept=len(fingerprints) - len(images) - len(sides) - len(files),
         left_out={**count_reasons(plan.job.left), **plan.notes}, count=len(fingerprints), unusable=plan.job.unusable,
     )  # fmt: skip
+
+
+def write_images(
+    plan: FolderPlan, images: Sequence[PlacedImage], sides: Sequence[SideFile], run: ExportRun
+) -> None:
+    """The images that are placed as they are, and what is about each; of others the image is made with its labels."""
+    if plan.images:
+        place_images(plan.job, images, image_digests(plan.job.table), run, level=True)
+    write_sides(plan.job, sides, run, LABELS_TASK if plan.images else FILES_TASK)
 
 
 def write_sides(job: Job, todo: Sequence[SideFile], run: ExportRun, task: str) -> None:
