@@ -136,7 +136,7 @@ def main() -> None:
     if asked.by:
         HANDS[asked.by[0]](Path(asked.by[1]), Path(asked.by[2]))
         return
-    count, rounds = (1_000, 3) if asked.quick else (10_000, 5)
+    count, rounds = (1_000, 3) if asked.quick else (10_000, 3)
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         data = Path(scratch) / "cache" / "datasets" / "demo" / "1.0"  # where links are made, not copies
         apart(make, data, count)

@@ -111,7 +111,7 @@ def main() -> None:
     if asked.least:
         least(asked.least)
         return
-    count, rounds = (500, 3) if asked.quick else (10_015, 5)
+    count, rounds = (500, 3) if asked.quick else (10_015, 3)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         made, out = apart(make, Path(folder), count), Path(folder) / "out"
 
