@@ -77,14 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer files, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Fewer files, one round.")
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
     parser.add_argument("--by", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.by:
         HANDS[asked.by[0]](Path(asked.by[1]))
         return
-    count, rounds = (1_000, 3) if asked.quick else (10_015, 5)
+    count, rounds = (1_000, 1) if asked.quick else (10_015, 5)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         made, cache = apart(make, Path(folder), count), Path(folder) / "cache"
         with serving(made.served) as base:

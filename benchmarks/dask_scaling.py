@@ -36,7 +36,7 @@ from dermdata.progress import SilentProgress
 
 NAMES = {1: "1 worker", 2: "2 workers"}
 NETWORK = 125e6  # bytes a second: one Gbit/s
-EMPTY_TASKS = 2_000
+EMPTY_TASKS = 1_000
 PARTS = ("workers", "scheduler", "client")
 LEAST, WANTED = 1.5, 3.0  # times one worker: of two, and of four
 Work = Callable[[Sequence[Path], Executor], int]
@@ -227,7 +227,7 @@ def main() -> None:
     if not importlib.util.find_spec("distributed"):
         print("Left out: Dask (distributed is not installed).")
         return
-    count, rounds = (4_096, 1) if asked.quick else (16_384, 5)
+    count, rounds = (1_536, 1) if asked.quick else (16_384, 5)
     with tempfile.TemporaryDirectory(dir=asked.folder) as name, ExitStack() as stack:
         compare(Path(name), stack, count, rounds)
 

@@ -129,14 +129,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer images, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Fewer images, one round.")
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
     parser.add_argument("--by", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.by:
         HANDS[asked.by[0]](Path(asked.by[1]), Path(asked.by[2]))
         return
-    count, rounds = (1_000, 3) if asked.quick else (10_000, 3)
+    count, rounds = (500, 1) if asked.quick else (10_000, 3)
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         data = Path(scratch) / "cache" / "datasets" / "demo" / "1.0"  # where links are made, not copies
         apart(make, data, count)

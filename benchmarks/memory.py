@@ -31,7 +31,7 @@ JUDGED = {"rows": 1_000_000, "images": 200_000}
 ROWS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 IMAGES = (1_000, 10_000, 200_000)
 MANY_IMAGES = 1_000_000  # for which memory is extrapolated
-QUICK_ROWS, QUICK_IMAGES = 100_000, 3_000
+QUICK_ROWS, QUICK_IMAGES = 10_000, 2_000
 SQL = "SELECT diagnosis, count(*) AS n, avg(age) AS age FROM images WHERE sex = 'female' GROUP BY ALL"
 WHERE = "sex = 'female' AND age >= 50"
 ALONE = "--allow-missing"  # no image is beside a manifest of these

@@ -366,7 +366,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="Keep the pictures there, and use those that are.")
     parser.add_argument("--others", type=int, default=2_000, metavar="N", help="Images for other hashes.")
     asked = parser.parse_args()
-    copies, count, many, hashes = (200, 400, 2_000, QUICK) if asked.quick else (2_000, 10_015, 100_000, FULL)
+    copies, count, many, hashes = (60, 400, 1_000, QUICK) if asked.quick else (2_000, 10_015, 100_000, FULL)
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
         if not place(folder, "base", count - 1).exists():

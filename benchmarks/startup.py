@@ -68,7 +68,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"Typer {version('typer')}.\n")
     with tempfile.TemporaryDirectory() as folder:
-        compare(ways(Path(folder)), asked.rounds or (5 if asked.quick else 21), GOALS)
+        compare(ways(Path(folder)), asked.rounds or (3 if asked.quick else 21), GOALS)
 
 
 if __name__ == "__main__":

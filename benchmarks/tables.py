@@ -128,14 +128,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer rows, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Fewer rows, one round.")
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
     parser.add_argument("--by", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.by:
         (READS | ASKS)[asked.by[0]](Path(asked.by[1]))
         return
-    rows, rounds = (100_000, 3) if asked.quick else (400_000, 7)
+    rows, rounds = (100_000, 1) if asked.quick else (400_000, 7)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         path = Path(folder) / "table.csv"
         make(path, rows)

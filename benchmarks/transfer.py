@@ -28,6 +28,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidebyside import put_aside
+
 RATE = 5_000_000  # bytes a second, of each connection of the limited server
 LATENCY = 0.03  # seconds before each answer of the server of small files
 SMALL = 20_000  # bytes of each small file
@@ -155,12 +157,12 @@ def works(*, quick: bool) -> list[Work]:
     return [
         Work(
             name="limited", what="one file, 5 MB/s a connection", peer="aria2c -x4 -s4", needs=("aria2c",),
-            files=1, size=(40 if quick else 100) * 1_000_000, connections=4, most=1.2, rate=RATE,
+            files=1, size=(20 if quick else 100) * 1_000_000, connections=4, most=1.2, rate=RATE,
             command=lambda base, listing, target: aria2c(base, listing, target, "-x4", "-s4", "-k1M"),
         ),
         Work(
             name="unlimited", what="one file, no limit", peer="curl, then sha256sum",
-            needs=("curl", "sha256sum"), files=1, size=(300 if quick else 1300) * 1_000_000, connections=4,
+            needs=("curl", "sha256sum"), files=1, size=(200 if quick else 1300) * 1_000_000, connections=4,
             most=0.7, command=curl,
         ),
         Work(
@@ -194,7 +196,7 @@ def seconds(words: list[str], target: Path, files: int) -> float:
     subprocess.run(words, check=True)
     took = time.perf_counter() - begun
     assert len(list(target.iterdir())) == files, f"{words[0]} did not bring every file"
-    shutil.rmtree(target)
+    put_aside(target)
     return took
 
 
@@ -225,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Less data, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Less data, one round.")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", nargs="*", default=["limited", "unlimited", "small"])
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
@@ -241,7 +243,7 @@ def main() -> None:
 
 
 def compare(asked: argparse.Namespace) -> None:
-    rounds = asked.rounds or 3
+    rounds = asked.rounds or (1 if asked.quick else 3)
     print(f"Medians of {rounds} interleaved runs, whole processes, SHA-256 and fsync in ours.\n")
     print("| work | ours s | peer s | spread s: ours, peer | times the peer | allowed |")
     print("|---|---|---|---|---|---|")

@@ -102,14 +102,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer files, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Fewer files, one round.")
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
     parser.add_argument("--by", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.by:
         HANDS[asked.by[0]](Path(asked.by[1]), Path(asked.by[2]))
         return
-    count, rounds = (700, 3) if asked.quick else (5_000, 5)
+    count, rounds = (500, 1) if asked.quick else (5_000, 5)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         archive, plain = Path(folder) / "images.zip", Path(folder) / "plain"
         apart(filled, archive, count)

@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="Fewer images, 3 rounds.")
+    parser.add_argument("--quick", action="store_true", help="Fewer images, one round.")
     parser.add_argument("--folder", type=Path, help="Where the data are made for the time of the run.")
     parser.add_argument("--script", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--least", type=Path, help=argparse.SUPPRESS)
@@ -111,7 +111,7 @@ def main() -> None:
     if asked.least:
         least(asked.least)
         return
-    count, rounds = (500, 3) if asked.quick else (10_015, 3)
+    count, rounds = (500, 1) if asked.quick else (10_015, 3)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         made, out = apart(make, Path(folder), count), Path(folder) / "out"
 
